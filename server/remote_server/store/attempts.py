@@ -23,7 +23,7 @@ from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_ATTEMPT, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
 from remote_server.store.specifications import Specs
-from remote_server.store.transitions import apply
+from remote_server.store.transitions import Reported, apply
 
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
 _LEASE: Final = (
@@ -146,9 +146,7 @@ class Attempts(Repository):
         # Their agent says these again after a power cut; nothing is acknowledged by them, and a
         # short job's end may come with the same commit.
         patient = isinstance(change, Running)
-        return self._database.write(
-            lambda tx: apply(tx, change.key, agent, change, now), relaxed=patient, patient=patient
-        )
+        return self._database.write(Reported(agent, change, now), relaxed=patient, patient=patient)
 
     async def lose(self, key: AttemptId, detail: str, now: float) -> Outcome:
         """Give an attempt up: its agent is silent, or gone. That fulfils a request to cancel.

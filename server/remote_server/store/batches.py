@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import StoreUnavailable
 from remote_server.store.chain import extend
-from remote_server.store.ports import OperationFault, Transaction, Write
+from remote_server.store.ports import OperationFault, Report, Transaction, Write
 
 
 class Session(Protocol):
@@ -85,6 +85,8 @@ def _run(
         transaction.by = write.by
         transaction.wrote = False
         try:
+            if transaction.postponed and not isinstance(write.operation, Report):
+                transaction.write_postponed()
             batch.done.append((write.future, write.operation(transaction)))
         except (OperationFault, StoreUnavailable):
             raise
@@ -99,6 +101,7 @@ def _run(
 
 
 def _finish(transaction: Transaction, wall: Callable[[], float]) -> None:
+    transaction.write_postponed()
     transaction.write_timeline()
     if transaction.entries:
         extend(transaction, wall())

@@ -62,6 +62,20 @@ class Reader(Protocol):
         apart from the entries, and the newest entry's hash."""
 
 
+class Report:
+    """Base of operations that change an attempt and its job by what was reported, as others of the
+    same transaction may do next. They know what is postponed."""
+
+    __slots__ = ()
+
+
+class Postponed(Protocol):
+    """A change that is not written yet, because the next report may change the same again."""
+
+    def write(self, tx: Transaction) -> None:
+        """Write it after all."""
+
+
 class Transaction(Reader, Protocol):
     """Reads and writes that become real together or not at all."""
 
@@ -73,6 +87,8 @@ class Transaction(Reader, Protocol):
     """Of the audit."""
     wrote: bool
     """The operation that runs now has written something."""
+    postponed: dict[str, Postponed]
+    """By jobs. Nobody but a `Report` runs before they are written."""
 
     def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
         """Execute. A refusal may show later, at the commit at the latest."""
@@ -96,6 +112,14 @@ class Transaction(Reader, Protocol):
         self.events = []
         self.entries = []
         self.wrote = False
+        self.postponed = {}
+
+    def write_postponed(self) -> None:
+        """Write what was postponed: somebody may read it next."""
+        if self.postponed:
+            postponed, self.postponed = self.postponed, {}
+            for change in postponed.values():
+                change.write(self)
 
     def note(
         self,

@@ -5,13 +5,14 @@ Runs inside the transaction that reads the snapshot.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import bindparam, func, literal_column, select, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
-from remote_server.domain.changes import Change, Finished, Lost, Withdrawn
+from remote_server.domain.changes import Change, Finished, Lost, Running, Withdrawn
 from remote_server.domain.decisions import Decision, End, Snapshot, decide
 from remote_server.domain.demand import policy_from
 from remote_server.domain.model import Outcome
@@ -19,7 +20,7 @@ from remote_server.errors import Stale
 from remote_server.store.artifacts import note_artifacts
 from remote_server.store.members import agent_of, member_moved
 from remote_server.store.outputs import keep_outputs
-from remote_server.store.ports import Row, Transaction
+from remote_server.store.ports import Report, Row, Transaction
 from remote_server.store.private_inputs import forget_private_input
 from remote_server.store.schema import HELD, attempts, jobs
 
@@ -50,7 +51,6 @@ _SNAPSHOT: Final = (
     .where(*_THIS)
     .with_for_update()
 )
-
 
 # Calling an enum costs forty times a look-up, three times for each job.
 _JOB_STATES: Final = {state.value: state for state in JobState}
@@ -121,16 +121,54 @@ _SUPERSEDE: Final = (
 )
 
 
-def apply(
-    tx: Transaction, key: AttemptId, agent: str | None, change: Change, now: float
-) -> Outcome:
-    """Conclude from a change and write it down. Stale when `agent` does not hold the attempt;
-    None stands for whoever holds it."""
-    row = tx.one(_SNAPSHOT, {"at_job": key.job, "at_number": key.number})
-    if row is None:
-        raise Stale(f"there is no attempt {key}")
-    holder = row.agent
-    snapshot = Snapshot(
+@dataclass(slots=True)
+class Reported(Report):
+    """What an agent reports of an attempt, as an operation."""
+
+    agent: str
+    change: Change
+    now: float
+
+    def __call__(self, tx: Transaction) -> Outcome:
+        return apply(tx, self.change.key, self.agent, self.change, self.now)
+
+
+@dataclass(slots=True)
+class _Start:
+    """A start that is not written yet: a short job's end follows at once, and says it all."""
+
+    key: AttemptId
+    row: Row
+    before: Snapshot
+    found: Decision
+
+    def write(self, tx: Transaction) -> None:
+        """The end has not come in this transaction."""
+        _write_attempt(tx, self.key, self.found, None, 0.0)
+        _write_job(tx, self.key, self.before, self.found, None, self.row)
+
+    @property
+    def after(self) -> Snapshot:
+        """As a snapshot would show it, if it were written."""
+        job, attempt, at = self.found.job, self.found.attempt, self.found.started_at
+        since = at or self.before.since
+        return replace(self.before, job=job, attempt=attempt, started_at=at, since=since)
+
+
+def _can_wait(key: AttemptId, row: Row, snapshot: Snapshot) -> bool:
+    """Whether a start leaves nothing behind that its end would not write: it was given as usual,
+    has not started before, and no time or group is to be cleared or told."""
+    return (
+        snapshot.job is JobState.ASSIGNED
+        and snapshot.current == key.number
+        and snapshot.started_at is None
+        and snapshot.expires_at is None
+        and not (row.deferred or row.group_id)
+    )
+
+
+def _snapshot(row: Row) -> Snapshot:
+    return Snapshot(
         job=_JOB_STATES[row.state],
         current=row.attempt,
         used=row.used,
@@ -138,13 +176,32 @@ def apply(
         cancelled=row.cancel_requested_at is not None,
         cancel_detail=row.cancel_detail,
         expires_at=row.expires_at,
-        agent=holder,
+        agent=row.agent,
         attempt=_ATTEMPT_STATES[row.attempt_state],
         started_at=row.started_at,
         since=row.since,
         tries=row.tries,
         refusals=row.refusals or 0,
     )
+
+
+def apply(
+    tx: Transaction, key: AttemptId, agent: str | None, change: Change, now: float
+) -> Outcome:
+    """Conclude from a change and write it down. Stale when `agent` does not hold the attempt;
+    None stands for whoever holds it."""
+    start = tx.postponed.get(key.job)
+    if isinstance(start, _Start) and start.key == key and isinstance(change, Finished):
+        row, snapshot = start.row, start.after
+    else:
+        if start is not None:
+            start = None
+            tx.write_postponed()
+        row = tx.one(_SNAPSHOT, {"at_job": key.job, "at_number": key.number})
+        if row is None:
+            raise Stale(f"there is no attempt {key}")
+        snapshot = _snapshot(row)
+    holder = row.agent
     found = decide(key, holder if agent is None else agent, snapshot, change, now)
     if found is None:
         return Outcome(snapshot.job)
@@ -153,7 +210,12 @@ def apply(
     if found.supersedes:
         _supersede(tx, key, row.attempt, now)
     end = None if found.end is None else _end_row(found.end)
-    if found.attempt is not snapshot.attempt:
+    postponed = isinstance(change, Running) and _can_wait(key, row, snapshot)
+    if postponed:
+        tx.postponed[key.job] = _Start(key, row, snapshot, found)
+    elif start is not None:
+        del tx.postponed[key.job]
+    if found.attempt is not snapshot.attempt and not postponed:
         _write_attempt(tx, key, found, end, now)
         if isinstance(change, Finished):
             keep_outputs(tx, change.ended)
@@ -161,7 +223,8 @@ def apply(
     if found.job is not snapshot.job or found.supersedes:
         if found.job_end is not None and found.job_end is not found.end:
             end = _end_row(found.job_end)
-        _write_job(tx, key, snapshot, found, end, row)
+        if not postponed:
+            _write_job(tx, key, snapshot, found, end, row)
         reason = found.job_end.reason if found.job_end is not None else None
         if found.job_end is not None and snapshot.policy.private_input:
             forget_private_input(tx, key.job)

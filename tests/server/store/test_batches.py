@@ -13,7 +13,14 @@ from remote_server.domain.audit import ORIGIN, Link
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import CommitUnknown, NotFound, StoreUnavailable
 from remote_server.store.batches import carry_out, refuse, settle
-from remote_server.store.ports import NOTHING, OperationFault, Parameters, Transaction, Write
+from remote_server.store.ports import (
+    NOTHING,
+    OperationFault,
+    Parameters,
+    Report,
+    Transaction,
+    Write,
+)
 from remote_server.store.schema import meta
 
 PUT = meta.insert()
@@ -101,6 +108,25 @@ async def test_everything_is_committed_once() -> None:
     assert batch.changes.jobs == {"j"}
     settle(batch)
     assert [write.future.result() for write in writes] == ["a", alice.text, "b"]
+
+
+async def test_what_is_postponed_waits_for_reports_only() -> None:
+    session = FakeSession()
+
+    class Late:
+        def write(self, tx: Transaction) -> None:
+            tx.run(PUT, {"name": "late"})
+
+    class Postponing(Report):
+        def __call__(self, tx: Transaction) -> None:
+            tx.postponed["j"] = Late()
+            tx.run(PUT, {"name": "report"})
+
+    carry_out(session, [write(Postponing()), write(Postponing()), write(put("a"))], 1)
+    assert session.said == ["BEGIN", "report", "report", "late", "a", "COMMIT"]
+    session.said.clear()
+    carry_out(session, [write(Postponing())], 1)
+    assert session.said == ["BEGIN", "report", "late", "COMMIT"]
 
 
 async def test_the_audit_is_the_last_that_is_written() -> None:

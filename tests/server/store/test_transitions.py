@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -336,3 +339,92 @@ async def test_who_asked_stands_beside_events_that_nobody_asked_for(store: Store
     )
     events = await store.events(0)
     assert {e.what: e.by for e in events[-2:]} == {"queued": by, "ended": None}
+
+
+async def _rows(store: Store, job: str) -> tuple[object, ...]:
+    """What is stored of a job, without what is a job's own."""
+    stored, timeline = await store.job(job), await store.timeline(job)
+    attempts = [replace(attempt, job="") for attempt in await store.attempts_of(job)]
+    events = [replace(event, seq=0, job="") for event in timeline]
+    return replace(stored, id=""), attempts, events, await store.counts(), await store.demands()
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "reason"),
+    [
+        ({}, 0, EndReason.EXIT),
+        ({}, 3, EndReason.EXIT),
+        ({"max_attempts": 2, "retry_on": ["exit"]}, 3, EndReason.EXIT),
+        ({"expires_in": 3600}, 0, EndReason.EXIT),
+        ({"expires_in": 3600, "max_attempts": 2, "retry_on": ["exit"]}, 1, EndReason.EXIT),
+        ({}, None, EndReason.LOST),
+    ],
+)
+async def test_a_start_and_an_end_leave_the_same_in_one_transaction(
+    tmp_path: Path, fields: dict[str, Any], code: int | None, reason: EndReason
+) -> None:
+    found = []
+    for together in (True, False):
+        store = await Store.open(str(tmp_path / f"{together}.db"))
+        lease = await offered(store, **fields)
+        await store.record("a", Accepted(lease.key), NOW + 1)
+        start = store.record("a", Running(lease.key, 42, NOW + 2), NOW + 2.5)
+        if not together:
+            await start
+        end = finish(store, lease.key, code, reason, now=NOW + 9, at=NOW + 8)
+        assert (await end).job_state is not JobState.RUNNING
+        assert (await start).job_state is JobState.RUNNING
+        found.append(await _rows(store, lease.key.job))
+        assert await store.check() == []
+        await store.close()
+    assert found[0] == found[1]
+
+
+async def test_what_looks_between_a_start_and_its_end_sees_the_start(sqlite_store: Store) -> None:
+    store = sqlite_store
+    lease = await offered(store)
+    await store.record("a", Accepted(lease.key), NOW + 1)
+    start = store.record("a", Running(lease.key, 42, NOW + 2), NOW + 2.5)
+
+    def look(tx: ports.Transaction) -> tuple[object, ...]:
+        row = tx.one(transitions._SNAPSHOT, {"at_job": lease.key.job, "at_number": 1})
+        assert row is not None
+        return row.state, row.attempt_state, row.started_at
+
+    seen = store._database.write(look)
+    stranger = store.record("b", Finished(lease.key, ended(lease.key)), NOW + 3)
+    again = store.record("a", Running(lease.key, 42, NOW + 2), NOW + 3)
+    end = finish(store, lease.key, 0, now=NOW + 9, at=NOW + 8)
+    assert (await end).job_state is JobState.SUCCEEDED
+    assert (await start).job_state is (await again).job_state is JobState.RUNNING
+    assert await seen == ("running", "running", NOW + 2)
+    with pytest.raises(Stale):
+        await stranger
+    assert [event.what for event in await store.timeline(lease.key.job)].count("started") == 1
+
+
+async def test_a_refused_end_loses_no_start(sqlite_store: Store) -> None:
+    lease = await offered(sqlite_store)
+    await sqlite_store.record("a", Accepted(lease.key), NOW + 1)
+    start = sqlite_store.record("a", Running(lease.key, 42, NOW + 2), NOW + 2.5)
+    stranger = sqlite_store.record("b", Finished(lease.key, ended(lease.key)), NOW + 3)
+    with pytest.raises(Stale):
+        await stranger
+    await start
+    job = await sqlite_store.job(lease.key.job)
+    assert (job.state, job.started_at) == (JobState.RUNNING, NOW + 2)
+
+
+async def test_a_short_job_is_written_once_for_its_start_and_end(sqlite_store: Store) -> None:
+    said: list[str] = []
+    lease, second = await offered(sqlite_store), await offered(sqlite_store)
+    await sqlite_store.record("a", Accepted(lease.key), NOW + 1)
+    connection = sqlite_store._database._connection  # type: ignore[attr-defined]
+    connection.set_trace_callback(said.append)
+    start = sqlite_store.record("a", Running(lease.key, 42, NOW + 2), NOW + 2.5)
+    other = sqlite_store.record("a", Accepted(second.key), NOW + 3)
+    await finish(sqlite_store, lease.key, 0, now=NOW + 9, at=NOW + 8)
+    connection.set_trace_callback(None)
+    assert start.done() and other.done()
+    updates = [text for text in said if text.startswith("UPDATE")]
+    assert [text.split()[1] for text in updates] == ["attempts", "attempts", "jobs"]

@@ -94,7 +94,7 @@ def _without_nul(value: object) -> object:
 class PostgresTransaction(PostgresReader, Transaction):
     """Reads and writes in an open transaction."""
 
-    __slots__ = ("_pipeline", "by", "changes", "entries", "events", "wrote")
+    __slots__ = ("_pipeline", "by", "changes", "entries", "events", "postponed", "wrote")
 
     def __init__(self, connection: Connection, pipeline: psycopg.Pipeline | None) -> None:
         super().__init__(connection)

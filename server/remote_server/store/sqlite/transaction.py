@@ -88,7 +88,7 @@ class SqliteReader(Reader):
 class SqliteTransaction(SqliteReader, Transaction):
     """Reads and writes in an open transaction."""
 
-    __slots__ = ("by", "changes", "entries", "events", "wrote")
+    __slots__ = ("by", "changes", "entries", "events", "postponed", "wrote")
 
     def __init__(self, connection: sqlite3.Connection, statements: Statements) -> None:
         super().__init__(connection, statements)
