@@ -3,10 +3,11 @@
 Making and deleting its directories is most of what a short job costs the agent. So those of
 attempts that left nothing are used again, and a few are made while there is time.
 
-One that is used again keeps its order's file, emptied: that name is on the disk already, and need
-not be forced there again. What else is removed may come back when the host loses power, on file
-systems that do not keep the order of changes; such records name another attempt, and count for
-nothing (`directory.of_attempt`).
+One that is used again keeps the files of its order and its records, emptied: making and deleting
+files is dear. The order's keeps its name, too: that is on the disk already, and need not be forced
+there again; the records' get the names of drafts. Their former names may come back when the host
+loses power, on file systems that do not keep the order of changes; such records name another
+attempt, or are empty, and count for nothing (`directory.of_attempt`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from remote_agent.processes import KEEP, WHOLE_TREES, Folder, remove_tree, rename
-from remote_agent.shim.layout import CLEAN, EXIT, KEY, ORDER, STARTED
+from remote_agent.processes import CHANGE, KEEP, WHOLE_TREES, Folder, remove_tree, rename
+from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, ORDER, STARTED
 from remote_agent.shim.record import read_record
 
 SPARE: Final = ".spare."
@@ -85,23 +86,31 @@ class SpareDirectories:
         """
         if len(self._ready) >= MOST or not WHOLE_TREES:
             return False
+        records: list[int] = []
         try:
             if not folder.lock() or not self._is_clean(folder, directory.name):
                 return False
+            # Plain files of ours, which shall be nobody's through a second name.
+            for name in (STARTED, EXIT):
+                records.append(folder.open(name, CHANGE))
             path = self._name()
             # Away from its name first: whatever happens from here on, it is no attempt any more.
             rename(directory, path)
             if not folder.is_at(path):
                 # Somebody has put something else there meanwhile. It is removed at the next start.
                 return False
-            for name in (STARTED, EXIT):
-                folder.remove(name)
+            for name, record in zip((STARTED, EXIT), records, strict=True):
+                folder.rename(name, name + DRAFT)
+                os.ftruncate(record, 0)
             if durable:
                 _empty(folder, ORDER)
             else:
                 folder.remove(ORDER)
         except OSError:
             return False
+        finally:
+            for record in records:
+                os.close(record)
         self._ready.append(Spare(path, durable))
         return True
 

@@ -53,6 +53,7 @@ if sys.platform == "win32":
     from remote_agent.processes.windows.fifos import HAS_FIFOS, make_fifo, open_fifo
     from remote_agent.processes.windows.files import (
         APPEND,
+        CHANGE,
         GROW,
         KEEP,
         NEW,
@@ -164,6 +165,7 @@ else:
     from remote_agent.processes.posix_fifos import HAS_FIFOS, make_fifo, open_fifo
     from remote_agent.processes.posix_files import (
         APPEND,
+        CHANGE,
         GROW,
         KEEP,
         NEW,
@@ -252,6 +254,7 @@ else:
 
 __all__ = [
     "APPEND",
+    "CHANGE",
     "GROW",
     "HAS_FIFOS",
     "HOST_FAULTS",

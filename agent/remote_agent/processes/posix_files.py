@@ -29,8 +29,9 @@ GROW: Final = NEW | os.O_APPEND
 REPLACE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _SAFE
 APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _SAFE
 KEEP: Final = os.O_RDWR | os.O_CREAT | _SAFE
+CHANGE: Final = os.O_RDWR | _SAFE
 """How a file is opened: to read; made, and not there before; the same, to be appended to; emptied
-or made; appended to; as it is, for reading and writing."""
+or made; appended to; as it is or made, for reading and writing; the same, only if it is there."""
 
 _OWN: Final = stat.S_IFDIR | 0o700
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -16,6 +16,9 @@ STARTED: Final = "started.json"
 """Made empty, with O_EXCL, before the job is spawned: an attempt starts once (I1). Then it gets
 the pids. One file for both: making a file is the most expensive thing a shim does."""
 EXIT: Final = "exit.json"
+DRAFT: Final = ".tmp"
+"""Ends the name of a file that is not yet what its name says. Directories that are used again have
+such files already, empty: making and deleting files is dear."""
 KEY: Final = "key"
 """Of the records of a start and of an end: whose they are."""
 CLEAN: Final = "clean"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from errno import ENOSPC
+from contextlib import suppress
+from errno import EEXIST, ENOSPC
 from typing import Any, Final
 
-from remote_agent.processes import NEW, READ, Folder, UnexpectedEntry
-from remote_agent.shim.layout import STARTED, VERSION
+from remote_agent.processes import CHANGE, NEW, READ, Folder, UnexpectedEntry
+from remote_agent.shim.layout import DRAFT, STARTED, VERSION
 from remote_protocol.units import plain_size
 
 LARGEST: Final = 1 << 20
@@ -28,11 +29,18 @@ def has_begun(directory: Folder) -> bool:
 
 
 def mark_begun(directory: Folder) -> int:
-    """Make the start-once marker (I1); returns it open, for `write_started`.
+    """Make the start-once marker (I1), with the directory's lock held; returns it open, for
+    `write_started`.
 
     FileExistsError when the attempt has begun before.
     """
-    return directory.open(STARTED, NEW)
+    if has_begun(directory):
+        raise FileExistsError(EEXIST, os.strerror(EEXIST), STARTED)
+    try:
+        directory.rename(STARTED + DRAFT, STARTED)
+    except FileNotFoundError:
+        return directory.open(STARTED, NEW)
+    return directory.open(STARTED, CHANGE)
 
 
 def write_started(marker: int, body: dict[str, Any]) -> None:
@@ -46,12 +54,8 @@ def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool 
     What a job has put in its place is moved out of the way.
     """
     data = _ENCODER.encode({"v": VERSION, **body}).encode()
-    temporary = name + ".tmp"
-    try:
-        descriptor = directory.open(temporary, NEW)
-    except FileExistsError:
-        directory.clear(temporary)
-        descriptor = directory.open(temporary, NEW)
+    temporary = name + DRAFT
+    descriptor = _open_draft(directory, temporary)
     try:
         if os.write(descriptor, data) != len(data):
             raise OSError(ENOSPC, os.strerror(ENOSPC))
@@ -66,6 +70,20 @@ def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool 
         directory.rename(temporary, name)
     if sync:
         directory.sync()
+
+
+def _open_draft(directory: Folder, name: str) -> int:
+    try:
+        return directory.open(name, NEW)
+    except FileExistsError:
+        pass
+    with suppress(UnexpectedEntry):
+        descriptor = directory.open(name, CHANGE)
+        if not os.fstat(descriptor).st_size:
+            return descriptor
+        os.close(descriptor)
+    directory.clear(name)
+    return directory.open(name, NEW)
 
 
 def sync_record(directory: Folder, name: str) -> None:

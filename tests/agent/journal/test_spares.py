@@ -14,7 +14,9 @@ from remote_agent.journal import spares as module
 from remote_agent.journal.spares import SpareDirectories, make_empty
 from remote_agent.planning.paths import FOLDERS
 from remote_agent.processes import Folder
-from remote_agent.shim.layout import CLEAN, EXIT, KEY, ORDER, STARTED
+from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, ORDER, STARTED
+
+DRAFTS = [EXIT + DRAFT, STARTED + DRAFT]
 
 
 @pytest.fixture
@@ -43,7 +45,8 @@ def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectorie
     assert keep(spares, path) and not path.exists()
     spare = spares.take()
     assert spare is not None and spare.path.stat().st_ino == inode and not spare.durable
-    assert sorted(os.listdir(spare.path)) == ["artifacts", "tmp", "work"]
+    assert sorted(os.listdir(spare.path)) == ["artifacts", *DRAFTS, "tmp", "work"]
+    assert [(spare.path / name).read_bytes() for name in DRAFTS] == [b"", b""]
     assert spares.take() is None
 
 
@@ -54,15 +57,18 @@ def test_an_order_whose_name_is_on_the_disk_is_emptied(
     assert keep(spares, path, durable=True) and not path.exists()
     spare = spares.take()
     assert spare is not None and spare.durable
-    assert sorted(os.listdir(spare.path)) == ["artifacts", ORDER, "tmp", "work"]
+    assert sorted(os.listdir(spare.path)) == ["artifacts", ORDER, *DRAFTS, "tmp", "work"]
     assert (spare.path / ORDER).read_bytes() == b""
 
 
-def test_nothing_is_emptied_through_a_second_name(tmp_path: Path, spares: SpareDirectories) -> None:
+@pytest.mark.parametrize("name", [ORDER, STARTED])
+def test_nothing_is_emptied_through_a_second_name(
+    name: str, tmp_path: Path, spares: SpareDirectories
+) -> None:
     path = settled(tmp_path)
-    (path / ORDER).unlink()
+    (path / name).unlink()
     (tmp_path / "precious").write_text("of the agent's user")
-    os.link(tmp_path / "precious", path / ORDER)
+    os.link(tmp_path / "precious", path / name)
     assert not keep(spares, path, durable=True)
     assert spares.take() is None
     assert (tmp_path / "precious").read_text() == "of the agent's user"

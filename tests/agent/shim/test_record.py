@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from remote_agent.processes import Folder
-from remote_agent.shim.layout import EXIT, STARTED
+from remote_agent.shim.layout import DRAFT, EXIT, STARTED
 from remote_agent.shim.record import (
     has_begun,
     mark_begun,
@@ -35,6 +35,49 @@ def test_an_attempt_begins_once(directory: Folder) -> None:
     write_started(marker, {"pid": 7})
     os.close(marker)
     assert read_record(directory, STARTED) == {"v": 1, "pid": 7}
+
+
+def test_files_of_a_directory_that_is_used_again_become_its_records(
+    directory: Folder, tmp_path: Path
+) -> None:
+    drafts = [tmp_path / f"{name}{DRAFT}" for name in (STARTED, EXIT)]
+    for draft in drafts:
+        draft.touch(0o600)
+    inodes = [draft.stat().st_ino for draft in drafts]
+    marker = mark_begun(directory)
+    with pytest.raises(FileExistsError):
+        mark_begun(directory)
+    write_started(marker, {"pid": 7})
+    os.close(marker)
+    write_record(directory, EXIT, {"a": 1})
+    assert read_record(directory, STARTED) == {"v": 1, "pid": 7}
+    assert read_record(directory, EXIT) == {"v": 1, "a": 1}
+    assert sorted(os.listdir(tmp_path)) == [EXIT, STARTED]
+    assert [(tmp_path / name).stat().st_ino for name in (STARTED, EXIT)] == inodes
+
+
+def _second_name(draft: Path) -> None:
+    draft.with_name("other").touch()
+    os.link(draft.with_name("other"), draft)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda draft: draft.write_text("something of the job"),
+        lambda draft: draft.mkdir(),
+        os.mkfifo,
+        lambda draft: draft.symlink_to("/dev/full"),
+        _second_name,
+    ],
+)
+def test_what_a_job_has_put_in_place_of_a_draft_is_no_part_of_the_record(
+    directory: Folder, tmp_path: Path, plant: Callable[[Path], object]
+) -> None:
+    plant(tmp_path / f"{EXIT}{DRAFT}")
+    write_record(directory, EXIT, {"a": 1})
+    assert read_record(directory, EXIT) == {"v": 1, "a": 1}
+    assert not (tmp_path / f"{EXIT}{DRAFT}").exists()
 
 
 @pytest.mark.parametrize("sync", [False, True])

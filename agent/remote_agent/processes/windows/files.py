@@ -32,6 +32,7 @@ GROW: Final = NEW | os.O_APPEND
 REPLACE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_BINARY
 APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_BINARY
 KEEP: Final = os.O_RDWR | os.O_CREAT | os.O_BINARY
+CHANGE: Final = os.O_RDWR | os.O_BINARY
 """How a file is opened: to read; made, and not there before; the same, to be appended to; emptied
 or made; appended to; as it is, for reading and writing."""
 
@@ -46,6 +47,7 @@ _WAYS: Final = {
     REPLACE: (0x4000_0000, 2),
     APPEND: (0x0010_0084, 4),
     KEEP: (0xC000_0000, 4),
+    CHANGE: (0xC000_0000, 3),
 }
 _SHARE_ALL: Final = 7
 _NORMAL: Final = 0x80
