@@ -23,6 +23,8 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_LONGEST_STAT: Final = 4096
+"""Bytes of /proc/pid/stat at the most: some fifty numbers and a short name."""
 _JOB_OOM_SCORE: Final = 500
 _OWN_OOM_SCORE: Final = -500
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -54,9 +56,14 @@ def _read(path: str) -> bytes:
 def _stat(pid: int) -> list[bytes] | None:
     """Fields of /proc/pid/stat from the third one on: the name before may hold anything."""
     try:
-        return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            line = os.read(descriptor, _LONGEST_STAT)
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
+    return line.rpartition(b")")[2].split()
 
 
 def start_time(pid: int) -> str | None:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import Final
 
 _PIPE_SIZE: Final = 1 << 20
+_BUSY: Final = 1 << 14
+"""Bytes in a pipe that is worth being large: that takes memory and a system call."""
 _F_SETPIPE_SZ: Final = 1031
 """fcntl(2) on Linux; elsewhere an unknown command, and the pipe stays as small as it is."""
 
@@ -20,11 +22,13 @@ class Poller:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._inputs: set[int] = set()
+        self._small: set[int] = set()
 
     def pipe(self) -> tuple[int, int]:
-        """A large pipe: the end to `read`, and the one to hand to a job and to close then."""
+        """A pipe, large once it is needed: the end to `read`, and the one to hand to a job and to
+        close then."""
         pipe, end = os.pipe()
-        _enlarge(pipe)
+        self._small.add(pipe)
         return pipe, end
 
     def input_pipe(self) -> tuple[int, int]:
@@ -50,7 +54,11 @@ class Poller:
 
     def read(self, pipe: int, size: int) -> bytes:
         """Up to `size` bytes of a pipe for which `wait` has woken; empty at its end."""
-        return os.read(pipe, size)
+        data = os.read(pipe, size)
+        if len(data) >= _BUSY and pipe in self._small:
+            self._small.discard(pipe)
+            _enlarge(pipe)
+        return data
 
     def idle(self, pipe: int) -> bool:
         """Whether all that was written is in the pipe."""
@@ -67,6 +75,7 @@ class Poller:
     def close(self, pipe: int) -> None:
         """Close a pipe, which must not be waited for."""
         self._inputs.discard(pipe)
+        self._small.discard(pipe)
         os.close(pipe)
 
 

@@ -26,6 +26,7 @@ from remote_agent.processes import READ, Folder, is_signal
 from remote_agent.shim.layout import AGENT_SOCKET, ORDER, VERSION
 
 _STEP: Final = 1 << 16
+_DECODER: Final = json.JSONDecoder()
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _LARGEST: Final = 1 << 26
 MAX_PAYLOAD: Final = 1 << 20
@@ -109,27 +110,32 @@ class Order(NamedTuple):
     """Bytes of all artifacts together; files beyond are left out."""
 
     def line(self) -> bytes:
-        """The order as the first line of its file."""
-        body = {"v": VERSION, **self._asdict()}
+        """The order as the first line of its file, without what is as it is for most jobs."""
+        body: dict[str, Any] = {"v": VERSION}
+        for name, value, usual in zip(self._fields, self, _USUAL, strict=True):
+            if value != usual:
+                body[name] = value
         if self.payload:
             body["payload"] = b64encode(self.payload).decode()
-        else:
-            del body["payload"]
-        if not self.payload_secrets:
-            del body["payload_secrets"]
         return _ENCODER.encode(body).encode() + b"\n"
+
+
+_NEVER: Final = object()
+_USUAL: Final = tuple(Order._field_defaults.get(name, _NEVER) for name in Order._fields)
+"""What each field is when a line does not have it."""
+_FIELDS: Final = frozenset(Order._fields)
 
 
 def parse(line: bytes) -> Order:
     """The order in a line. OrderError when it is damaged or of a version that is too new."""
     try:
-        body: Any = json.loads(line)
+        body: Any = _DECODER.decode(line.decode())
         if body["v"] > VERSION:
             raise OrderError(
                 f"the start order has version {body['v']}, this shim understands up to {VERSION}; "
                 "restart the agent so that its shims are as new as itself"
             )
-        known = {name: body[name] for name in Order._fields if name in body}
+        known = {name: value for name, value in body.items() if name in _FIELDS}
         if "payload" in known:
             known["payload"] = b64decode(known["payload"], validate=True)
         order = Order(**known)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from typing import Final
 
 import pytest
 
 from remote_agent.processes.posix_polling import Poller, close_end
+
+_F_GETPIPE_SZ: Final = 1032
 
 
 def test_pipes_wake_until_they_end() -> None:
@@ -29,6 +33,20 @@ def test_pipes_wake_until_they_end() -> None:
         assert poller.read(pipe, 9) == b""
         poller.drop(pipe)
         poller.close(pipe)
+
+
+def test_a_pipe_is_large_once_there_is_much_in_it() -> None:
+    poller = Poller()
+    pipe, end = poller.pipe()
+    first = fcntl.fcntl(pipe, _F_GETPIPE_SZ)
+    os.write(end, b"x" * 100)
+    assert len(poller.read(pipe, 1 << 18)) == 100
+    assert fcntl.fcntl(pipe, _F_GETPIPE_SZ) == first
+    os.write(end, b"x" * (1 << 15))
+    assert len(poller.read(pipe, 1 << 18)) == 1 << 15
+    assert fcntl.fcntl(pipe, _F_GETPIPE_SZ) == 1 << 20 > first
+    close_end(end)
+    poller.close(pipe)
 
 
 def test_an_input_wakes_while_it_has_room() -> None:

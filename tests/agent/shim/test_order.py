@@ -22,6 +22,12 @@ def test_a_line_gives_the_order_back() -> None:
         assert parse(order.line()) == order
 
 
+def test_a_line_leaves_out_what_is_as_for_most_jobs() -> None:
+    assert set(json.loads(PLAIN.line())) == {"v", "key", "argv", "env", "cwd"}
+    odd = PLAIN._replace(sync=False, umask=0, segments=9)
+    assert json.loads(odd.line()).keys() - json.loads(PLAIN.line()) == {"sync", "umask", "segments"}
+
+
 def test_what_kinds_of_jobs_add() -> None:
     order = PLAIN._replace(
         workload="container",
