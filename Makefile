@@ -54,7 +54,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev dev-airflow test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-airflow-chart test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-peers bench-datahub bench-airflow chaos fuzz build assets lock clean
+.PHONY: help setup setup-dev demo dev dev-airflow test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-airflow-chart test-airflow-compose test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-peers bench-datahub bench-airflow chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -174,6 +174,12 @@ endif
 test-airflow-chart: setup-dev ## the values for Airflow's chart, by the chart itself: CHART=airflow-1.22.0.tgz, as helm pull brings it
 	@PYTHON=$(BIN)/python bash tests/kubernetes/set_up.sh
 	@$(BIN)/python -m tests.kubernetes.airflow_chart "$(CHART)"
+
+test-airflow-compose: setup-dev ## Airflow's own Compose file with ours, in a container engine (root): COMPOSE=docker-compose.yaml, as Airflow's page has it
+	@bash tests/airflow/compose/set_up.sh
+	@$(MAKE) --no-print-directory dist/SHA256SUMS
+	@unshare --mount --net --pid --fork --kill-child --mount-proc \
+	  $(BIN)/python -m tests.airflow.compose.run "$(COMPOSE)"
 
 test-contract: setup-dev ## the API against its own description, and a client that is generated from it: SEED=1
 	@PYTHON=$(BIN)/python bash tests/contract/set_up.sh

@@ -15,6 +15,12 @@ from .conftest import known
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "airflow.md"
 FILES = ("values.yaml", "docker-compose.override.yaml")
+SERVICES = {
+    *("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
+    *("airflow-worker", "airflow-init", "airflow-cli"),
+}
+"""Those of Airflow's own Compose file that are made of its image, but Flower. Compose makes another
+service of a name that it does not know."""
 DEFAULT = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)\}")
 """A variable of Compose, with what it is where it is not given, if it may be missing."""
 
@@ -82,6 +88,7 @@ def test_a_token_is_where_its_setting_says() -> None:
     assert mount["name"] == chart["volumes"][0]["name"]
     token = {one["name"]: one["value"] for one in chart["env"]}["AIRFLOW__REMOTE__TOKEN_FILE"]
     assert token == f"{mount['mountPath']}/token"
+    assert set(compose["services"]) == SERVICES
     for service in compose["services"].values():
         (secret,) = service["secrets"]
         assert secret in compose["secrets"]
