@@ -289,14 +289,13 @@ class Dispatches:
 def why(job: dict[str, Any]) -> str:
     """Why a job has not succeeded, as the server shows it or told of it."""
     reason, code = job.get("end_reason"), job.get("exit_code")
-    said = str(job.get("end_detail") or "")
-    parts = [f"job {job['id']} {job['state']}"]
-    # What it told begins with both.
-    if reason and not said.startswith(str(reason)):
-        parts.append(f"({reason})")
-    if code is not None and "exit code" not in said and f"code {code}" not in said:
+    parts = [f"job {job['id']} {job['state']}", f"({reason})" if reason else ""]
+    if code is not None:
         parts.append(f"exit code {code}")
-    text = " ".join(parts)
+    # What it told begins with both.
+    said = str(job.get("end_detail") or "")
+    said = said.removeprefix(f"{reason}, exit code {code}: ").removeprefix(f"{reason}: ")
+    text = " ".join(part for part in parts if part)
     return f"{text}: {said}" if said else text
 
 

@@ -26,9 +26,10 @@ def test_one_that_is_told_as_ended_leaves_the_outbox() -> None:
     """Its submission was done, and the answer was lost."""
     known = Dispatches()
     known.add("k", "a", {})
-    known.heard(event("a", "failed", exit_code=3, detail="exited with code 3"))
+    told = "exit, exit code 3: exited with code 3"
+    known.heard(event("a", "failed", exit_code=3, end_reason="exit", detail=told))
     (report,) = known.reports()
-    assert report.detail == "job J-a failed: exited with code 3"
+    assert report.detail == "job J-a failed (exit) exit code 3: exited with code 3"
     assert known.to_submit(9) == [] and not known.pending()
 
 

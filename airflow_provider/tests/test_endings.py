@@ -43,7 +43,7 @@ def test_a_job_that_fails_before_its_task_says_why(
     server.errors[job] = b"noise\n" * 50 + NOISE + b"/opt/venv/bin/python has no Airflow\n"
     source, lines = shown(task, "failed")
     assert source.endswith(f"/jobs/{job} on agent alpha")
-    assert lines[0] == f"job {job} failed: exited with code 1"
+    assert lines[0] == f"job {job} failed (exit) exit code 1: exited with code 1"
     assert lines[1:] == ["noise"] * 14 + ["/opt/venv/bin/python has no Airflow"]
     # What the task has said comes first.
     server.logs[job] = b'{"event": "of the task"}\n'

@@ -45,10 +45,9 @@ def test_a_connection_is_tested_here_and_on_an_agent(airflow: Airflow) -> None:
     token = airflow.stack.client.create_token("airflow-test").token
     fleet = {"connection_id": "fleet", "conn_type": "remote_agent", "host": airflow.stack.url}
     tested = airflow.post("/connections/test", {**fleet, "password": airflow.stack.admin_token})
-    assert tested == {
-        "status": True,
-        "message": "remote-server 0.1.0, token first-admin (admin); 1 agent is online",
-    }
+    # What other tests have made may stand between them, such as queues without agents.
+    assert tested["status"] is True and tested["message"].endswith("; 1 agent is online")
+    assert tested["message"].startswith("remote-server 0.1.0, token first-admin (admin); ")
     tested = airflow.post("/connections/test", {**fleet, "password": token})
     assert tested["status"] is False and "the token may only look" in tested["message"]
 
