@@ -31,9 +31,8 @@ with DAG("of_TEAM", **MANUAL, default_args={"queue": "site"}):
                 found[team] = BaseHook.get_connection(f"of-{team}").host
             except AirflowNotFoundException:
                 found[team] = "none"
-        found["settings"] = sorted(
-            name for name in os.environ if "REMOTE__" in name or name.startswith("AIRFLOW_CONN")
-        )
+        told = ("REMOTE__URL", "REMOTE__TOKEN", "REMOTE__CONN", "AIRFLOW_CONN")
+        found["settings"] = sorted(name for name in os.environ if any(one in name for one in told))
         return found
 
     named >> reaches()
