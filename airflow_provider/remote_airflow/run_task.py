@@ -226,6 +226,8 @@ def main() -> None:
     says_why_it_waits()
     if in_place:
         writes_together()
+        # Of `task_log.py`, which stands before this.
+        cheap_lines()  # type: ignore[name-defined]  # noqa: F821
     if "explains_proxies" in parts:
         parts["asks_its_own_host_directly"]()
         parts["explains_proxies"](log_path, in_place)

@@ -8,6 +8,7 @@ imported (docs/jobs.md, "Modules that take long to import"); one that is a path 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,7 @@ _PRELOAD: Final = (
     *SMALLER,
 )
 """What takes the seconds before a task."""
+_OF_EACH_OTHER: Final = re.compile(r"(?m)^from remote_airflow\.\w+ import \([^)]*\)\n")
 _API: Final = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 _CACHE: Final = "AIRFLOW__REMOTE__PUSH_CACHE"
 """What `task_bundle.py` may keep."""
@@ -108,6 +110,15 @@ def _has_secret(value: str, settings: Settings) -> bool:
 
 @cache
 def _program(has_proxy: bool, has_bundle: bool) -> str:
-    parts = {"task_proxy.py": has_proxy, "task_bundle.py": has_bundle, "run_task.py": True}
+    """The parts one after another. On the host they are one file, and import nothing of each
+    other."""
+    parts = {
+        "task_lines.py": True,
+        "task_log.py": True,
+        "task_proxy.py": has_proxy,
+        "task_bundle.py": has_bundle,
+        "run_task.py": True,
+    }
     folder = Path(__file__).parent
-    return "\n".join((folder / name).read_text() for name, wanted in parts.items() if wanted)
+    text = "\n".join((folder / name).read_text() for name, wanted in parts.items() if wanted)
+    return _OF_EACH_OTHER.sub("", text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_a_callback_is_a_job_and_its_end_is_told(executor: Any, server: FakeServ
     assert (job["queue"], job["name"]) == ("default", "ExecuteCallback.too_late")
     assert job["max_attempts"] == 1 and job["environment"] == "airflow"
     assert json.loads(job["private_input"])["callback"]["data"]["kwargs"] == {"who": "nobody"}
-    assert "eyJ" not in str({**job, "private_input": ""})
+    assert not re.search(r"eyJ\w", str({**job, "private_input": ""}))
     server.move(str(work.key), "running")
     told(executor, work.key, "running")
     server.move(str(work.key), "succeeded", exit_code=0)

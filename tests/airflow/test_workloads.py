@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def test_a_missed_deadline_calls_back_on_an_agent(airflow: Airflow) -> None:
     words = "completed successfully"
     airflow.waits(lambda: words in airflow.parts["scheduler"].words(), "Airflow knows that")
     shown = airflow.stack.client.job(job.id)
-    assert shown.private_input is True and "eyJ" not in str(shown)
+    assert shown.private_input is True and not re.search(r"eyJ\w", str(shown))
 
 
 def test_a_callback_that_fails_is_told_with_the_reason(airflow: Airflow) -> None:

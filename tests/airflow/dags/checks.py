@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
 from airflow.sdk import DAG, task
+from airflow.sdk.log import mask_secret
 
 MANUAL = {"schedule": None, "start_date": datetime(2024, 1, 1, tzinfo=UTC), "catchup": False}
 REMOTE = {"executor": "Remote"}
@@ -114,3 +116,19 @@ with DAG("waiting", **MANUAL):
         task_id="sensor", python_callable=enough, mode="reschedule", poke_interval=1, **REMOTE
     )
     TimeDeltaSensor(task_id="deferred", delta=timedelta(seconds=25), deferrable=True, **REMOTE)
+
+
+def prints_much() -> None:
+    secret = " ".join(("quite", "a", "secret!"))
+    mask_secret(secret)
+    own = logging.getLogger("somebody")
+    for number in range(2000):
+        print(f"printed {number}")
+        own.info("logged %d with %s", number, secret)
+    print(f"printed {secret}")
+    os.write(1, b"not UTF-8 \xff\n")
+
+
+with DAG("much", **MANUAL, default_args=REMOTE):
+    BashOperator(task_id="bash", bash_command="seq -f 'numbered %.0f' 1 50000")
+    PythonOperator(task_id="python", python_callable=prints_much)
