@@ -158,10 +158,10 @@ class Connection(web.RequestHandler):
                     return
             if self._carrier is None:
                 super().data_received(data)
-            elif self._payload_parser is not None:
-                ended, _ = self._payload_parser.feed_data(data)
-                if ended and self._wire is not None:
-                    self._wire.close()
+            elif self._payload_parser is not None and not self._close:
+                # What follows a frame that is none is not read. The connection stays open for the
+                # word that says why.
+                self._close, _ = self._payload_parser.feed_data(data)
             return
         before = self._request_count
         between = self._payload is None or self._payload.is_eof()

@@ -6,11 +6,11 @@ import asyncio
 import gc
 
 import pytest
-from aiohttp import WSMsgType, WSServerHandshakeError, web
+from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError, web
 from structlog.testing import capture_logs
 
 from remote_protocol.errors import CloseCode
-from remote_protocol.limits import SUBPROTOCOL
+from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_server.web.http.connection import Connection
 from tests.support.fake_server import until
 from tests.support.live_server import Live
@@ -50,6 +50,13 @@ async def test_garbage_closes_the_link_and_harms_nothing(live: Live) -> None:
         assert await link.closed() == CloseCode.BAD_MESSAGE
     async with live.connect(token):
         assert (await live.get("/agents/a")).body["state"] == "online"
+
+
+async def test_a_frame_that_is_too_large_is_answered_with_the_reason(live: Live) -> None:
+    token = await live.register("a")
+    async with live.connect(token) as link:
+        await link.wire.send_str("x" * (4 * MAX_CHUNK_FRAME))
+        assert await link.closed() == WSCloseCode.MESSAGE_TOO_BIG
 
 
 def requests_of_sessions() -> list[web.Request]:
