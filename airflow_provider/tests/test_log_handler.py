@@ -121,7 +121,10 @@ def test_it_answers_what_airflows_own_does(
     if whole:
         lines = [line for line in lines if "\u2028" not in line]
     kept = Kept(lines, whole)
-    expected, told = read(handlers[0], monkeypatch, kept, TaskInstanceState.SUCCESS, **metadata)
+    expected, told = read(handlers[0], monkeypatch, kept, TaskInstanceState.SUCCESS)
+    if metadata:
+        # After three lines of sources; Airflow 3.2 fails where it is asked for a later part.
+        expected = expected[3 + metadata["log_pos"] :]
     found, said = read(handlers[1], monkeypatch, kept, TaskInstanceState.SUCCESS, **metadata)
     assert as_lines(found) == as_lines(expected)
     assert as_page(found) == as_page(expected)
