@@ -20,8 +20,8 @@ from benchmarks.stamped import Stamp, read
 
 STEPS: Final = (
     ("queued", "request read, caller known, body validated"),
-    ("assigned", "job committed; matched to an agent"),
-    ("offer out", "assignment committed, offer written"),
+    ("assigned", "matched to an agent, while the job is stored"),
+    ("offer out", "job and assignment committed together, offer written"),
     ("offer in", "offer at the agent"),
     ("accept out", "attempt durable on the agent's disk, acceptance written"),
     ("accept in", "acceptance at the server"),
