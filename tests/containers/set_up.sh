@@ -12,20 +12,7 @@ have test-containers "/usr/bin/docker dockerd containerd iptables ip docker-comp
 
 folder=build/containers
 mkdir -p "$folder"
-make_base() {
-  local sources=() file
-  for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
-    [ -s "$file" ] && { sources=("$file"); break; }
-  done
-  rm -f "$folder/base.new.tar"
-  mmdebstrap --quiet --variant=essential --include=python3,python3-venv,ca-certificates bookworm \
-    "$folder/base.new.tar" "${sources[@]}"
-}
-if [ ! -e "$folder/base.tar" ]; then
-  echo "make: test-containers makes a base image"
-  again make_base
-  mv "$folder/base.new.tar" "$folder/base.tar"
-fi
+base_image test-containers "$folder/base.tar" python3,python3-venv,ca-certificates
 
 # The base image has Debian 12's Python.
 download_wheels() {

@@ -76,6 +76,24 @@ extracted() {
   fi
 }
 
+# base_image STAGE FILE PACKAGE,…: has in the file, a tar, a Debian 12 with little more than these packages.
+base_image() {
+  local stage=$1 file=$2 packages=$3
+  [ ! -e "$file" ] || return 0
+  echo "make: $stage makes a base image"
+  again make_base "$file.new.tar" "$packages"
+  mv "$file.new.tar" "$file"
+}
+
+make_base() {
+  local sources=() file
+  for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
+    [ -s "$file" ] && { sources=("$file"); break; }
+  done
+  rm -f "$1"
+  mmdebstrap --quiet --variant=essential "--include=$2" bookworm "$1" "${sources[@]}"
+}
+
 # lacking PROGRAM …: prints those that are not there.
 lacking() {
   local program

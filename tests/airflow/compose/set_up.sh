@@ -10,20 +10,7 @@ bash tests/containers/set_up.sh
 folder=build/airflow-compose
 version=3.3.2
 mkdir -p "$folder"
-make_base() {
-  local sources=() file
-  for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
-    [ -s "$file" ] && { sources=("$file"); break; }
-  done
-  rm -f "$folder/base.new.tar"
-  mmdebstrap --quiet --variant=essential --include=python3,python3-venv,ca-certificates,curl,postgresql,redis-server,procps \
-    bookworm "$folder/base.new.tar" "${sources[@]}"
-}
-if [ ! -e "$folder/base.tar" ]; then
-  echo "make: test-airflow-compose makes a base image"
-  again make_base
-  mv "$folder/base.new.tar" "$folder/base.tar"
-fi
+base_image test-airflow-compose "$folder/base.tar" python3,python3-venv,ca-certificates,curl,postgresql,redis-server,procps
 # The base image has Debian 12's Python, 3.11.2: redis wants async-timeout before 3.11.3, which pip does not see here.
 # Airflow's Celery provider does not start with Celery 5.7.
 download_wheels() {
