@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -350,3 +351,46 @@ def known(name: str) -> bool:
     ours = get_provider_info()["config"]
     described = ours if section in ours else conf.configuration_description
     return option in described[section]["options"]
+
+
+PATCHED = (
+    "process_log_messages_from_subprocess",
+    "forward_to_log",
+    "make_buffered_socket_reader",
+    "_configure_logs_over_json_channel",
+)
+
+
+@pytest.fixture
+def own_supervisor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """What is replaced in the supervisor is put back, and nothing is masked."""
+    from airflow.sdk._shared.secrets_masker import reset_secrets_masker
+    from airflow.sdk.execution_time import supervisor
+
+    monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path))
+    for name in PATCHED:
+        monkeypatch.setattr(supervisor, name, getattr(supervisor, name))
+    reset_secrets_masker()
+    yield
+    reset_secrets_masker()
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch, own_supervisor: None) -> list[bytes]:
+    """Lines that went Airflow's own way."""
+    from airflow.sdk.execution_time import supervisor
+
+    found: list[bytes] = []
+    for name in PATCHED[:2]:
+        made = getattr(supervisor, name)
+
+        def noted(*given: Any, made: Any = made, **named: Any) -> Any:
+            lines = made(*given, **named)
+            next(lines)
+            while True:
+                line = yield
+                found.append(bytes(line))
+                lines.send(line)
+
+        monkeypatch.setattr(supervisor, name, noted)
+    return found
