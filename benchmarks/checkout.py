@@ -12,15 +12,19 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.bed import descendants, quantile, wait_until
 from tests.support.ports import free_port
+from tests.support.postgresql import PostgresServer
 
 CAPACITY: Final = 8
+POSTGRESQL: Final = "PostgreSQL"
+Job = dict[str, Any]
+"""As `POST /jobs` takes it."""
 _TRUE: Final = ["/usr/bin/true"]
 _OVER: Final = frozenset({"succeeded", "failed", "cancelled"})
 _LOOK: Final = 0.3
@@ -28,12 +32,27 @@ _LOOK: Final = 0.3
 
 
 class Checkout:
-    """A running pair of one checkout. Every measurement gives figures by their names."""
+    """A running pair of one checkout. Every measurement gives figures by their names. `settings`
+    are variables of both programs; with `database` the server works on that, not on SQLite."""
 
-    def __init__(self, tree: Path, root: Path) -> None:
+    def __init__(
+        self,
+        tree: Path,
+        root: Path,
+        settings: Mapping[str, str] | None = None,
+        database: PostgresServer | None = None,
+    ) -> None:
         self._bin = tree / ".venv" / "bin"
         self._root = root
+        self.settings = dict(settings or {})
+        self._environ = {**os.environ, **self.settings}
+        self._database = database
+        if database is not None:
+            self._environ["REMOTE_SERVER_DATABASE"] = database.create_database()
         self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.token = ""
+        """An admin's."""
         self._processes: list[subprocess.Popen[bytes]] = []
         self._headers = {"Content-Type": "application/json"}
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
@@ -44,19 +63,23 @@ class Checkout:
         listen = f"127.0.0.1:{self._port}"
         self._start("remote-server", "run", "--listen", listen, "--data-dir", data)
         wait_until((data / "admin-token").exists, "the server", 120)
-        token = (data / "admin-token").read_text().strip()
-        self._headers["Authorization"] = f"Bearer {token}"
+        self.token = (data / "admin-token").read_text().strip()
+        self._headers["Authorization"] = f"Bearer {self.token}"
         wait_until(self._answers, "the server's API")
-        secret = self._root / "token"
-        secret.touch(0o600)
-        secret.write_text(self._ask("POST", "registration-tokens", {})["token"])
-        state = self._root / "agent"
-        call: list[object] = [self._bin / "remote-agent", "register", "--name", "bench"]
-        call += ["--server", f"http://{listen}", "--token-file", secret]
-        call += ["--capacity", CAPACITY, "--state-dir", state]
-        subprocess.run([str(word) for word in call], check=True, stdout=subprocess.DEVNULL)
+        state = self.register("bench")
         self._start("remote-agent", "run", "--state-dir", state)
-        wait_until(lambda: self._ask("GET", "agents/bench")["state"] == "online", "the agent")
+        wait_until(lambda: self.ask("GET", "agents/bench")["state"] == "online", "the agent")
+
+    def register(self, name: str, *more: str) -> Path:
+        """Register an agent, which is not started by that; its directory."""
+        state, secret = self._root / name, self._root / f"{name}.token"
+        secret.touch(0o600)
+        secret.write_text(self.ask("POST", "registration-tokens", {})["token"])
+        call: list[object] = [self._bin / "remote-agent", "register", "--name", name]
+        call += ["--server", self.url, "--token-file", secret]
+        call += ["--capacity", CAPACITY, "--state-dir", state, *more]
+        subprocess.run([str(word) for word in call], check=True, stdout=subprocess.DEVNULL)
+        return state
 
     def close(self) -> None:
         """Stop both, the agent first."""
@@ -68,14 +91,18 @@ class Checkout:
 
     # What is measured ----------------------------------------------------------------------------
 
-    def jobs(self, count: int) -> dict[str, float]:
-        """`count` jobs in one batch: how many a second, and the CPU of each, in milliseconds."""
+    def jobs(
+        self, count: int, job: Job | None = None, settled: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
+        """`count` jobs in one batch: how many a second, and the CPU of each, in milliseconds, up to
+        the return of `settled`: what follows an end is a job's, too."""
         before, begun = self._spent(), time.time()
-        jobs = [{"command": _TRUE}] * count
-        ids = self._ask("POST", "jobs/batch", {"jobs": jobs})["ids"]
+        jobs = [job or {"command": _TRUE}] * count
+        ids = self.ask("POST", "jobs/batch", {"jobs": jobs})["ids"]
         # The last one ends last but for a few that ran beside it.
-        last = [self._ended(job) for job in ids[-CAPACITY:]]
+        last = [self.ended(job) for job in ids[-CAPACITY:]]
         seconds = max(_unix(job["ended_at"]) for job in last) - begun
+        settled()
         time.sleep(_LOOK)  # until the agent has put the last ones away
         spent = {name: now - before[name] for name, now in self._spent().items()}
         cpu = {f"CPU a job, {name}, ms": value / count * 1000 for name, value in spent.items()}
@@ -87,9 +114,9 @@ class Checkout:
         delays = []
         for _ in range(count):
             begun = time.time()
-            job = self._ask("POST", "jobs", {"command": _TRUE})["id"]
-            self._ended(job, 0.01)
-            events = self._ask("GET", f"jobs/{job}/timeline")["items"]
+            job = self.ask("POST", "jobs", {"command": _TRUE})["id"]
+            self.ended(job, 0.01)
+            events = self.ask("GET", f"jobs/{job}/timeline")["items"]
             spawned = next(_unix(event["at"]) for event in events if event["what"] == "spawned")
             delays.append((spawned - begun) * 1000)
         return {"submit to process, median, ms": quantile(delays, 0.5)}
@@ -97,7 +124,7 @@ class Checkout:
     def requests(self, count: int) -> dict[str, float]:
         """CPU of the server for each of `count` requests, in microseconds. The jobs are those that
         no agent takes."""
-        known = self._ask("POST", "jobs", {"command": _TRUE, "labels": {"with": "nobody"}})["id"]
+        known = self.ask("POST", "jobs", {"command": _TRUE, "labels": {"with": "nobody"}})["id"]
         server = self._processes[0].pid
         found = {}
         for what in ("POST /jobs", "GET /jobs/{id}"):
@@ -105,9 +132,9 @@ class Checkout:
             for _ in range(count):
                 if what.startswith("POST"):
                     body = {"command": _TRUE, "labels": {"with": "nobody"}}
-                    self._ask("POST", "jobs", body)
+                    self.ask("POST", "jobs", body)
                 else:
-                    self._ask("GET", f"jobs/{known}")
+                    self.ask("GET", f"jobs/{known}")
             found[f"CPU of {what}, µs"] = (_on_cpu(server) - before) / count * 1e6
         return found
 
@@ -115,8 +142,8 @@ class Checkout:
         """One job that prints this file: megabytes a second, from its start to its end at the
         server."""
         begun, before = time.monotonic(), self._spent()
-        job = self._ask("POST", "jobs", {"command": ["/bin/cat", str(source)]})["id"]
-        self._ended(job, 0.02)
+        job = self.ask("POST", "jobs", {"command": ["/bin/cat", str(source)]})["id"]
+        self.ended(job, 0.02)
         size = source.stat().st_size / 1e6
         spent = self._spent()
         cpu = sum(spent[name] - before[name] for name in ("server", "agent"))
@@ -132,6 +159,7 @@ class Checkout:
             self._processes.append(
                 subprocess.Popen(
                     [self._bin / program, *map(str, arguments)],
+                    env=self._environ,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -140,24 +168,26 @@ class Checkout:
 
     def _answers(self) -> bool:
         try:
-            self._ask("GET", "version")
+            self.ask("GET", "version")
         except OSError:
             self._connection.close()
             return False
         return True
 
-    def _ask(self, method: str, path: str, body: object = None) -> Any:
-        data = None if body is None else json.dumps(body)
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """An answer of the API, decoded. RuntimeError for a refusal."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
         self._connection.request(method, f"/api/v1/{path}", data, self._headers)
         response = self._connection.getresponse()
         text = response.read()
         if response.status >= 400:
             raise RuntimeError(f"{method} {path}: {response.status} {text.decode()[:500]}")
-        return json.loads(text)
+        return json.loads(text) if text else None
 
-    def _ended(self, job: str, look: float = _LOOK) -> Any:
+    def ended(self, job: str, look: float = _LOOK) -> Any:
+        """A job that has ended. RuntimeError when it did not succeed."""
         deadline = time.monotonic() + 300
-        while (view := self._ask("GET", f"jobs/{job}"))["state"] not in _OVER:
+        while (view := self.ask("GET", f"jobs/{job}"))["state"] not in _OVER:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the job {job} did not end")
             time.sleep(look)
@@ -167,24 +197,33 @@ class Checkout:
 
     def _spent(self) -> dict[str, float]:
         server, agent = (process.pid for process in self._processes)
-        return {
+        spent = {
             "server": _on_cpu(server),
             "agent": _on_cpu(agent),
             "shims and jobs": sum(_family(pid) for pid in descendants(agent)),
         }
+        if self._database is not None:
+            first = self._database.pid
+            spent[POSTGRESQL] = sum(_family(pid) for pid in (first, *descendants(first)))
+        return spent
 
 
 @contextlib.contextmanager
-def running(tree: Path) -> Iterator[Checkout]:
-    """A pair of this checkout in an empty folder; stopped and removed at the end."""
+def running(
+    tree: Path, settings: Mapping[str, str] | None = None, postgresql: bool = False
+) -> Iterator[Checkout]:
+    """A pair of this checkout in an empty folder, with a PostgreSQL of its own where that is
+    wanted, which syncs its commits; stopped and removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="remote-bench-"))
-    checkout = Checkout(tree, root)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, root, ignore_errors=True)
+        database = None
+        if postgresql:
+            database = stack.enter_context(PostgresServer.started(synced=True))
+        checkout = Checkout(tree, root, settings, database)
+        stack.callback(checkout.close)
         checkout.open()
         yield checkout
-    finally:
-        checkout.close()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def _on_cpu(pid: int) -> float:
@@ -197,10 +236,12 @@ def _on_cpu(pid: int) -> float:
 
 
 def _family(pid: int) -> float:
-    """CPU seconds of a process, and of those below it that it has reaped."""
+    """CPU seconds of a process, and of those below it that it has reaped: those in hundredths of a
+    second, proc(5)."""
     with contextlib.suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+        reaped = sum(int(field) for field in fields[13:15]) / os.sysconf("SC_CLK_TCK")
+        return _on_cpu(pid) + reaped
     return 0.0
 
 

@@ -73,7 +73,7 @@ def _hold(url: str, token: str, count: int, events: Events) -> None:
                 events.wanted.clear()
                 drawn = [asyncio.Event() for _ in range(count)]
                 pages = [
-                    asyncio.create_task(_page(session, PAGES[number % len(PAGES)], one))
+                    asyncio.create_task(page(session, PAGES[number % len(PAGES)], one))
                     for number, one in enumerate(drawn)
                 ]
                 for one in drawn:
@@ -81,17 +81,18 @@ def _hold(url: str, token: str, count: int, events: Events) -> None:
                 events.ready.set()
                 await asyncio.to_thread(events.unwanted.wait)
                 events.unwanted.clear()
-                for page in pages:
-                    page.cancel()
-                for page in pages:
+                for task in pages:
+                    task.cancel()
+                for task in pages:
                     with suppress(asyncio.CancelledError):
-                        await page
+                        await task
                 events.ready.clear()
 
     asyncio.run(hold())
 
 
-async def _page(session: aiohttp.ClientSession, path: str, drawn: asyncio.Event) -> None:
+async def page(session: aiohttp.ClientSession, path: str, drawn: asyncio.Event) -> None:
+    """An open page: it is drawn again at every change. `drawn` is set once it was."""
     headers, forever = {"Accept": "text/event-stream"}, aiohttp.ClientTimeout(total=None)
     async with session.get("/live", headers=headers, timeout=forever) as stream:
         async for line in stream.content:

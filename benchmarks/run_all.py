@@ -22,6 +22,7 @@ _FULL = [
     ["dashboards"],
     ["masking"],
     ["warm"],
+    ["features"],
 ]
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
@@ -38,6 +39,7 @@ _QUICK = [
     ["dashboards", "--rounds", "2", "--jobs", "200", "--latency", "20"],
     ["masking", "--rounds", "1", "--megabytes", "8"],
     ["warm", "--jobs", "6"],
+    ["features", "--rounds", "1", "--jobs", "50"],
 ]
 
 
