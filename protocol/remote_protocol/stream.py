@@ -26,12 +26,16 @@ class Cursor:
 
     def grow(self, size: int) -> None:
         """The spool is now `size` bytes long; a smaller value is an old report."""
-        self.size = max(self.size, size)
+        if size > self.size:
+            self.size = size
 
     def next_chunk(self, window: int = WINDOW, largest: int = MAX_PAYLOAD) -> tuple[int, int]:
         """`(offset, length)` that may be sent now; the length is 0 when nothing may."""
+        unsent = self.size - self.sent
+        if not unsent:
+            return self.sent, 0
         room = window - (self.sent - self.acked)
-        return self.sent, max(0, min(self.size - self.sent, room, largest))
+        return self.sent, max(0, min(unsent, room, largest))
 
     def advance(self, length: int) -> None:
         """`length` bytes from `sent` were handed to the link."""

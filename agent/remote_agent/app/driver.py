@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 import structlog
 
@@ -59,7 +61,6 @@ from remote_agent.session.events import (
     Tick,
 )
 from remote_agent.session.machine import Session
-from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import Chunk, ContentChunk
 from remote_protocol.messages import (
@@ -67,7 +68,6 @@ from remote_protocol.messages import (
     Condition,
     Error,
     HostLoad,
-    Offer,
     Refusal,
     ServerMessage,
     Settings,
@@ -119,8 +119,8 @@ class SessionDriver:
             while self._events:
                 event = self._events.popleft()
                 for effect in self.session.handle(event, self._now()):
-                    self._perform(effect)
-                if isinstance(event, OfferStored | OfferFailed):
+                    CARRIED_OUT[type(effect)](self, effect)
+                if type(event) is OfferStored or type(event) is OfferFailed:
                     self._after_store(event)
                 if self.watch is not None:
                     self._show(self.watch, event)
@@ -202,89 +202,80 @@ class SessionDriver:
 
     # Out ---------------------------------------------------------------------------------
 
-    def _perform(self, effect: Effect) -> None:
-        ports = self._ports
-        match effect:
-            case Send(message):
-                ports.link.send(message)
-            case WakeUploader():
-                ports.uploader.wake()
-            case Acknowledged(key, offset):
-                ports.uploader.acknowledged(key, offset)
-            case Store(offer):
-                self._store(offer)
-            case Start(key, needs):
-                self._start(key, needs)
-            case Prepare(key, spec, needs):
-                if needs is not None:
-                    # They wait in this process's memory meanwhile.
-                    forbid_inspection()
-                ports.contents.prepare(key, spec, lambda: self._start(key, needs))
-            case ContentReceived(chunk):
-                ports.contents.received(chunk)
-            case ContentMissing(message):
-                ports.contents.lost(message)
-            case Stop(key, reason, detail):
-                ports.contents.drop(key)
-                ports.runner.stop(key, reason, detail)
-            case Kill(key, detail):
-                log.warning("killing a superseded attempt", attempt=str(key), reason=detail)
-                ports.contents.drop(key)
-                ports.runner.kill(key, detail)
-            case Forget(key):
-                ports.contents.drop(key)
-                ports.uploader.forget(key)
-                ports.runner.forget(key)
-            case AppendInput(key, offset, payload):
-                size = offset + len(payload)
-                taken = ports.inputs.append(key, offset, payload)
-                self.handle(InputStored(key, size) if taken else InputFailed(key))
-            case EndInput(key, size):
-                taken = ports.inputs.end(key, size)
-                self.handle(InputEnded(key) if taken else InputFailed(key))
-            case Online(welcome):
-                self._online(welcome)
-            case ContactConfirmed(at):
-                self._note_contact(at)
-            case OwnLogStored(cursor):
-                ports.own_log.stored(cursor)
-            case ArtifactAnswered(ack):
-                ports.artifacts.answered(ack)
-            case ApplyDesiredState(desired):
-                self.desired.server = desired
-                self.reconsider()
-            case ApplyAssignment(assignment):
-                warning = unused(assignment.capacity, assignment.queues)
-                if warning and assignment != self.assignment:
-                    log.warning(warning)
-                self.assignment = assignment
-                ports.runner.resize(sum(assignment.capacity.values()))
-            case CloseLink(code, detail):
-                log.warning("closing the link", code=code.name.lower(), reason=detail)
-                ports.link.close(code, detail)
+    def _prepare(self, effect: Prepare) -> None:
+        if effect.secrets is not None:
+            # They wait in this process's memory meanwhile.
+            forbid_inspection()
+        begin = partial(self._start, effect)
+        self._ports.contents.prepare(effect.key, effect.spec, begin)
 
-    def _start(self, key: AttemptId, needs: SecretNeeds | None) -> None:
-        if needs is None:
-            self._ports.runner.start(key)
+    def _stop(self, effect: Stop) -> None:
+        self._ports.contents.drop(effect.key)
+        self._ports.runner.stop(*effect)
+
+    def _kill(self, effect: Kill) -> None:
+        key, detail = effect
+        log.warning("killing a superseded attempt", attempt=str(key), reason=detail)
+        self._ports.contents.drop(key)
+        self._ports.runner.kill(key, detail)
+
+    def _forget(self, effect: Forget) -> None:
+        key, ports = effect.key, self._ports
+        ports.contents.drop(key)
+        ports.uploader.forget(key)
+        ports.runner.forget(key)
+
+    def _append_input(self, effect: AppendInput) -> None:
+        key, offset, payload = effect
+        size = offset + len(payload)
+        taken = self._ports.inputs.append(key, offset, payload)
+        self.handle(InputStored(key, size) if taken else InputFailed(key))
+
+    def _end_input(self, effect: EndInput) -> None:
+        taken = self._ports.inputs.end(effect.key, effect.size)
+        self.handle(InputEnded(effect.key) if taken else InputFailed(effect.key))
+
+    def _apply_desired_state(self, effect: ApplyDesiredState) -> None:
+        self.desired.server = effect.desired
+        self.reconsider()
+
+    def _apply_assignment(self, effect: ApplyAssignment) -> None:
+        assignment = effect.assignment
+        warning = unused(assignment.capacity, assignment.queues)
+        if warning and assignment != self.assignment:
+            log.warning(warning)
+        self.assignment = assignment
+        self._ports.runner.resize(sum(assignment.capacity.values()))
+
+    def _close_link(self, effect: CloseLink) -> None:
+        code, detail = effect
+        log.warning("closing the link", code=code.name.lower(), reason=detail)
+        self._ports.link.close(code, detail)
+
+    def _start(self, effect: Start | Prepare) -> None:
+        if effect.secrets is None:
+            self._ports.runner.start(effect.key)
         else:
-            self._ports.secrets.start_with_secrets(key, needs)
+            self._ports.secrets.start_with_secrets(effect.key, effect.secrets)
 
-    def _store(self, offer: Offer) -> None:
-        answer = self._ports.store.store(offer)
+    def _store(self, effect: Store) -> None:
+        answer = self._ports.store.store(effect.offer)
         if answer is not None:
             self.handle(answer)
 
     def _after_store(self, answer: OfferStored | OfferFailed) -> None:
         if isinstance(answer, OfferStored):
-            self._ports.shutdown.attempt_taken()
-        elif answer.reason is Refusal.DISK:
+            if self._ports.shutdown.attempt_taken():
+                self.reconsider()
+            return
+        if answer.reason is Refusal.DISK:
             # The host's fault: it takes no jobs until it can write one.
             self._ports.disk.refused(answer.detail)
         self.reconsider()
 
-    def _note_contact(self, at: float) -> None:
+    def _note_contact(self, effect: ContactConfirmed) -> None:
         try:
-            self._ports.contact.note(at)
+            self._ports.contact.note(effect.at)
         except OSError as error:
             reason = os_words(error, "the file `contact` in the state directory")
             log.warning(
@@ -293,8 +284,8 @@ class SessionDriver:
                 reason=reason,
             )
 
-    def _online(self, welcome: Welcome) -> None:
-        self.welcome = welcome
+    def _online(self, effect: Online) -> None:
+        welcome = self.welcome = effect.welcome
         self.connected_at = self._now()
         self._ports.own_log.begin(welcome.own_log)
         self._ports.artifacts.begin()
@@ -311,3 +302,28 @@ class SessionDriver:
         if welcome.warning:
             log.warning("the server warns", text=welcome.warning)
         self._report_status()
+
+
+CARRIED_OUT: Final[dict[type[Effect], Callable[[SessionDriver, Any], None]]] = {
+    Send: lambda driver, effect: driver._ports.link.send(effect.message),
+    Store: SessionDriver._store,
+    Start: SessionDriver._start,
+    Forget: SessionDriver._forget,
+    WakeUploader: lambda driver, _: driver._ports.uploader.wake(),
+    Acknowledged: lambda driver, effect: driver._ports.uploader.acknowledged(*effect),
+    Prepare: SessionDriver._prepare,
+    ContentReceived: lambda driver, effect: driver._ports.contents.received(effect.chunk),
+    ContentMissing: lambda driver, effect: driver._ports.contents.lost(effect.lost),
+    Stop: SessionDriver._stop,
+    Kill: SessionDriver._kill,
+    AppendInput: SessionDriver._append_input,
+    EndInput: SessionDriver._end_input,
+    Online: SessionDriver._online,
+    ContactConfirmed: SessionDriver._note_contact,
+    OwnLogStored: lambda driver, effect: driver._ports.own_log.stored(effect.cursor),
+    ArtifactAnswered: lambda driver, effect: driver._ports.artifacts.answered(effect.ack),
+    ApplyDesiredState: SessionDriver._apply_desired_state,
+    ApplyAssignment: SessionDriver._apply_assignment,
+    CloseLink: SessionDriver._close_link,
+}
+"""How each effect is carried out; a test compares it with `Effect`."""

@@ -114,8 +114,8 @@ class DiskPort(Protocol):
 class ShutdownPort(Protocol):
     """Who decides about the agent's exit (`app.shutdown.Shutdown`)."""
 
-    def attempt_taken(self) -> None:
-        """An attempt was taken. The desired state may have changed by that."""
+    def attempt_taken(self) -> bool:
+        """An attempt was taken; whether the desired state has changed by that."""
 
 
 class OwnLogPort(Protocol):

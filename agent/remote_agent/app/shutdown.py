@@ -120,11 +120,14 @@ class Shutdown:
             if attempt.phase is not Phase.ENDED:
                 self._stop(key, reason, detail)
 
-    def attempt_taken(self) -> None:
-        """An attempt was taken: with `--once` it was the only one."""
+    def attempt_taken(self) -> bool:
+        """An attempt was taken; whether the desired state has changed by that: with `--once` it
+        was the only one."""
         self._could_work = True
-        if self._lifetime.once and not self._finishing:
-            self._finish("its one job is done")
+        if not self._lifetime.once or self._finishing:
+            return False
+        self._finish("its one job is done")
+        return True
 
     def check(self) -> None:
         """About once a second: is it time to exit?"""

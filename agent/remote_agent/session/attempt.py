@@ -45,9 +45,16 @@ class HeldAttempt:
     """That of its last offer on this link; 0 when there was none."""
     in_hand: int | None = None
     """Offset of the chunk that the uploader is sending."""
+    queue: str = field(init=False, default="")
+    weight: float | None = field(init=False, default=None)
+    """Of its job, read often: a model's fields are slow to read."""
 
     def __post_init__(self) -> None:
-        if self.input is None and self.spec is not None and self.spec.stdin:
+        spec = self.spec
+        if spec is None:
+            return
+        self.queue, self.weight = spec.queue, spec.weight
+        if self.input is None and spec.stdin:
             self.input = InputCopy()
 
     @staticmethod

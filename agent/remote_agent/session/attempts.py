@@ -25,19 +25,20 @@ from remote_agent.session.effects import (
 from remote_agent.session.events import AttemptStarted, OfferFailed, SpoolMissing
 from remote_agent.session.lifecycle import EXPECTED_TO_RUN, TRANSITIONS, Action, State, Trigger
 from remote_agent.session.secret_needs import SecretNeeds
-from remote_agent.session.send_window import SendWindow
+from remote_agent.session.turns import Turns
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
-from remote_protocol.spec import JobSpec
 
 Cause = m.Offer | m.Confirm | m.Cancel | m.Superseded | m.Ruling | OfferFailed | None
 """The message or event of a trigger, if an action needs more of it."""
 _WAKE: Final = WakeUploader()
 
 
-_TRIGGERS: Final[dict[type[m.ServerMessage], Trigger]] = {
+AboutAttempt = m.Confirm | m.Settled | m.Ack | m.Rewind | m.Cancel | m.Superseded
+
+_TRIGGERS: Final[dict[type[AboutAttempt], Trigger]] = {
     m.Confirm: Trigger.CONFIRM,
     m.Cancel: Trigger.CANCEL,
     m.Settled: Trigger.SETTLE,
@@ -56,20 +57,19 @@ class Attempts:
         """Whether chunks may be sent: no welcome with its rulings is awaited."""
         self.end_counts: dict[str, int] = {}
         """Attempts that ended here, for each end reason."""
-        self._window = SendWindow()
-        self._turns: dict[AttemptId, None] = {}
-        """Those with something to send, in the order of their turns."""
+        self._turns = Turns()
 
     @property
     def running(self) -> int:
         """Attempts that have not ended."""
         return sum(not attempt.over for attempt in self.held.values())
 
-    def running_specs(self) -> list[JobSpec]:
-        """The jobs of attempts that run, or will. What is being killed does not count for the
-        server any more."""
+    @property
+    def expected(self) -> list[HeldAttempt]:
+        """Those whose jobs run, or will. What is being killed does not count for the server any
+        more."""
         return [
-            attempt.spec
+            attempt
             for attempt in self.held.values()
             if attempt.state in EXPECTED_TO_RUN and attempt.spec is not None
         ]
@@ -113,7 +113,7 @@ class Attempts:
     def change_link(self) -> None:
         """A new link: what is not durable yet never will be held, it is in no inventory."""
         self.drop_unstored()
-        self._window.restart()
+        self._turns.restart()
         for attempt in self.held.values():
             attempt.serial = 0
 
@@ -126,18 +126,11 @@ class Attempts:
 
     def next_chunk(self) -> tuple[AttemptId, int, int] | None:
         """`(key, offset, length)` of what to send next, attempt by attempt in turns."""
-        while self.uploading and self._turns:
-            key = next(iter(self._turns))
-            del self._turns[key]
-            attempt = self.held.get(key)
-            if attempt is None:
-                continue
-            offset, length = attempt.cursor.next_chunk(self._window.size)
-            if length and attempt.sends:
-                self._turns[key] = None
-                attempt.in_hand = offset
-                return key, offset, length
-        return None
+        piece = self._turns.take(self.held) if self.uploading else None
+        if piece is None:
+            return None
+        piece.attempt.in_hand = piece.offset
+        return piece.attempt.key, piece.offset, piece.length
 
     def chunk_sent(self, key: AttemptId, length: int, now: float) -> list[Effect]:
         """The first `length` bytes of the chunk handed out last are on the link."""
@@ -146,9 +139,7 @@ class Attempts:
             return []
         # A rewind or a new session in between has made this chunk an old one.
         if attempt.in_hand == attempt.cursor.sent:
-            attempt.cursor.advance(length)
-            if length:
-                self._window.sent(key, attempt.cursor.sent, now)
+            self._turns.sent(attempt, length, now)
         attempt.in_hand = None
         return [] if attempt.ended is None else self._report(attempt, attempt.ended)
 
@@ -182,20 +173,13 @@ class Attempts:
     def _rewind(self, attempt: HeldAttempt, offset: int) -> None:
         """Send the log from `offset` on, and the end once more after it."""
         attempt.rewind(offset)
-        self._window.forget(attempt.key)
+        self._turns.rewound(attempt.key)
         self._fire(attempt, Trigger.REWIND)
 
     def _send_log(self, attempt: HeldAttempt) -> list[Effect]:
         """Upload what is unsent, and report the end of what is sent."""
-        effects: list[Effect] = []
-        if (
-            attempt.key not in self._turns
-            and attempt.sends
-            and attempt.cursor.next_chunk(self._window.size)[1]
-        ):
-            self._turns[attempt.key] = None
-            if self.uploading:
-                effects.append(_WAKE)
+        joined = self._turns.join(attempt)
+        effects: list[Effect] = [_WAKE] if joined and self.uploading else []
         if attempt.ended is not None:
             effects += self._report(attempt, attempt.ended)
         return effects
@@ -206,10 +190,6 @@ class Attempts:
         return self._fire(attempt, Trigger.REPORT)
 
     # Things that happen on the host ------------------------------------------------------------
-
-    def offer(self, offer: m.Offer) -> None:
-        """An offer that is taken, if it can be stored."""
-        self.held[offer.attempt] = HeldAttempt(offer.attempt, offer.spec, serial=offer.serial)
 
     def stored(self, key: AttemptId) -> list[Effect]:
         """Its directory is durable: it is held from now on."""
@@ -235,7 +215,7 @@ class Attempts:
         if attempt is None or attempt.phase in (None, Phase.ENDED):
             return []
         attempt.finish(ended)
-        reason = ended.end_reason.value
+        reason = ended.end_reason
         self.end_counts[reason] = self.end_counts.get(reason, 0) + 1
         return self._fire(attempt, Trigger.END)
 
@@ -247,25 +227,24 @@ class Attempts:
             attempt.serial = offer.serial
         return self._fire(attempt, Trigger.OFFER, offer)
 
-    def about(self, message: m.ServerMessage, key: AttemptId, now: float) -> list[Effect]:
+    def about(self, message: AboutAttempt, now: float) -> list[Effect]:
         """A message about one attempt. RemoteProtocolError when it makes no sense."""
+        key = message.attempt
         attempt = self.held.get(key)
         if attempt is None:
             # Its end and this message have crossed; else the next heartbeat's count differs.
             return []
         # By type: a model's `isinstance` runs Python, for each message that is none.
-        kind = type(message)
-        if isinstance(message, m.Ack):
-            attempt.cursor.ack(message.offset)
-            self._window.acknowledged(key, message.offset, now)
-            return [Acknowledged(key, message.offset), *self._send_log(attempt)]
-        trigger = _TRIGGERS.get(kind)
+        trigger = _TRIGGERS.get(type(message))
         if trigger is not None:
             return self._fire(attempt, trigger, message)  # type: ignore[arg-type] # by the table
-        if isinstance(message, m.Rewind):
-            self._rewind(attempt, message.offset)
-            return self._send_log(attempt)
-        raise RemoteProtocolError(f"{message.type} is not about an attempt")
+        if type(message) is m.Ack:
+            attempt.cursor.ack(message.offset)
+            self._turns.acknowledged(key, message.offset, now)
+            return [Acknowledged(key, message.offset), *self._send_log(attempt)]
+        assert type(message) is m.Rewind
+        self._rewind(attempt, message.offset)
+        return self._send_log(attempt)
 
     def rule(self, ruling: m.Ruling) -> list[Effect]:
         """The server's verdict on an item of the inventory."""
@@ -294,8 +273,7 @@ class Attempts:
             return []
         if transition.state is None:
             del self.held[attempt.key]
-            self._turns.pop(attempt.key, None)
-            self._window.forget(attempt.key)
+            self._turns.leave(attempt.key)
         else:
             attempt.state = transition.state
         effects: list[Effect] = []
@@ -312,7 +290,7 @@ class Attempts:
         if spec is not None and (spec.secrets or spec.private_input or spec.relay):
             assert isinstance(cause, m.Confirm)
             needs = SecretNeeds(spec, cause)
-        if spec is not None and spec.contents:
+        if spec is not None and spec.files and spec.contents:
             return [Prepare(attempt.key, spec, needs)]
         return [Start(attempt.key, needs)]
 

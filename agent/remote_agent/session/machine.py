@@ -7,14 +7,15 @@ a clock that never jumps and that counts the host's sleep (CLOCK_BOOTTIME).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum, auto
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
+from remote_agent.session import events as ev
 from remote_agent.session.attempt import FoundAttempt, HeldAttempt
-from remote_agent.session.attempts import Attempts
+from remote_agent.session.attempts import AboutAttempt, Attempts
 from remote_agent.session.capacity import fits
 from remote_agent.session.effects import (
     ApplyAssignment,
@@ -31,35 +32,11 @@ from remote_agent.session.effects import (
     Store,
     WakeUploader,
 )
-from remote_agent.session.events import (
-    AttemptEnded,
-    AttemptStarted,
-    ChunkSent,
-    ConditionChanged,
-    ContentChunkReceived,
-    Event,
-    HostLooked,
-    InputEnded,
-    InputFailed,
-    InputReceived,
-    InputStored,
-    LinkClosed,
-    LinkOpened,
-    OfferFailed,
-    OfferStored,
-    Received,
-    SettingsChanged,
-    ShuttingDown,
-    SpoolGrew,
-    SpoolMissing,
-    Tick,
-)
 from remote_agent.session.heartbeat import FIRST_INTERVAL, Heartbeats
 from remote_agent.session.hello import HostFacts, hello
 from remote_agent.session.inputs import Inputs
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import ContentChunk
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.messages import Refusal
@@ -104,7 +81,8 @@ class Session:
     @property
     def running_specs(self) -> list[JobSpec]:
         """The jobs of attempts that run, or will."""
-        return self._attempts.running_specs()
+        expected = self._attempts.expected
+        return [attempt.spec for attempt in expected if attempt.spec is not None]
 
     @property
     def process(self) -> str:
@@ -148,65 +126,39 @@ class Session:
         """
         return self._attempts.next_chunk()
 
-    def handle(self, event: Event, now: float) -> list[Effect]:
+    def handle(self, event: ev.Event, now: float) -> list[Effect]:
         """What to do about `event`, in this order. `now` never goes back."""
-        attempts = self._attempts
-        match event:
-            case Received(message):
-                return self._received(message, now)
-            case SpoolGrew(key, size):
-                return attempts.grew(key, size)
-            case ChunkSent(key, length):
-                return attempts.chunk_sent(key, length, now)
-            case SpoolMissing():
-                return attempts.missing(event)
-            case InputReceived():
-                return self._read_input(event, now)
-            case ContentChunkReceived(chunk):
-                return self._read_content(chunk, now)
-            case InputStored(key, size):
-                return self._inputs.stored(key, size)
-            case InputEnded(key):
-                return self._inputs.ended(key)
-            case InputFailed(key):
-                return self._inputs.failed(key)
-            case AttemptStarted():
-                return attempts.started(event)
-            case AttemptEnded(key, ended):
-                return attempts.ended(key, ended)
-            case OfferStored(key):
-                return attempts.stored(key)
-            case OfferFailed():
-                return attempts.store_failed(event)
-            case Tick():
-                return self._tick(now)
-            case ConditionChanged(condition, refusal):
-                self._condition = condition
-                self._refusal = Refusal.DRAINING if condition.draining else refusal
-                return self._heartbeat(now) if self.welcomed else []
-            case HostLooked(load):
-                self._load = load
-                return []
-            case SettingsChanged(settings):
-                self._facts = replace(self._facts, settings=settings)
-                return self._hello() if self._link in (_Link.GREETED, _Link.WELCOMED) else []
-            case LinkOpened(session):
-                return self._opened(session, now)
-            case LinkClosed():
-                self._turn(_Link.NONE)
-                return []
-            case ShuttingDown(reason):
-                self._leaving = True
-                attempts.drop_unstored()
-                return attempts.say(m.Goodbye(reason=reason))
+        return HANDLERS[type(event)](self, event, now)
+
+    def _change_condition(self, event: ev.ConditionChanged, now: float) -> list[Effect]:
+        self._condition = event.condition
+        self._refusal = Refusal.DRAINING if event.condition.draining else event.refusal
+        return self._heartbeat(now) if self.welcomed else []
+
+    def _change_settings(self, event: ev.SettingsChanged, _: float) -> list[Effect]:
+        self._facts = replace(self._facts, settings=event.settings)
+        return self._hello() if self._link in (_Link.GREETED, _Link.WELCOMED) else []
+
+    def _look_at_host(self, event: ev.HostLooked, _: float) -> list[Effect]:
+        self._load = event.load
+        return []
+
+    def _close_link(self, _: ev.LinkClosed, __: float) -> list[Effect]:
+        self._turn(_Link.NONE)
+        return []
+
+    def _shut_down(self, event: ev.ShuttingDown, _: float) -> list[Effect]:
+        self._leaving = True
+        self._attempts.drop_unstored()
+        return self._attempts.say(m.Goodbye(reason=event.reason))
 
     def _turn(self, link: _Link) -> None:
         self._link = link
         self._attempts.talking = self._attempts.uploading = link is _Link.WELCOMED
 
-    def _opened(self, session: str, now: float) -> list[Effect]:
+    def _open_link(self, event: ev.LinkOpened, now: float) -> list[Effect]:
         self._turn(_Link.GREETED)
-        self._session = session
+        self._session = event.session
         self._heartbeats.restart(now)
         self._attempts.change_link()
         return self._hello()
@@ -216,19 +168,19 @@ class Session:
         self._attempts.uploading = False
         return hello(self._facts, self._session, self._condition, self._attempts.inventory())
 
-    def _read_input(self, event: InputReceived, now: float) -> list[Effect]:
+    def _read_input(self, event: ev.InputReceived, now: float) -> list[Effect]:
         if not self.welcomed:
             return []
         self._heartbeats.heard(now)
         return self._inputs.received(event)
 
-    def _read_content(self, chunk: ContentChunk, now: float) -> list[Effect]:
+    def _read_content(self, event: ev.ContentChunkReceived, now: float) -> list[Effect]:
         if not self.welcomed:
             return []
         self._heartbeats.heard(now)
-        return [ContentReceived(chunk)]
+        return [ContentReceived(event.chunk)]
 
-    def _tick(self, now: float) -> list[Effect]:
+    def _tick(self, _: ev.Tick, now: float) -> list[Effect]:
         if self._link in (_Link.GREETED, _Link.WELCOMED):
             silence = self._heartbeats.silent_for(now)
             if silence is not None:
@@ -254,58 +206,42 @@ class Session:
         self._turn(_Link.CLOSING)
         return [CloseLink(code, detail)]
 
-    def _received(self, message: m.ServerMessage, now: float) -> list[Effect]:
-        if self._link not in (_Link.GREETED, _Link.WELCOMED):
+    def _received(self, event: ev.Received, now: float) -> list[Effect]:
+        link = self._link
+        if link is not _Link.WELCOMED and link is not _Link.GREETED:
             return []
         self._heartbeats.heard(now)
         try:
-            return self._obey(message, now)
+            return self._obey(event.message, now)
         except RemoteProtocolError as error:
             return self._close(error.code, str(error))
 
     def _obey(self, message: m.ServerMessage, now: float) -> list[Effect]:
-        match message:
-            case m.Welcome():
-                return self._welcome(message)
-            case m.Error(code=code, detail=detail):
-                # Its own code, so that the link ends as if the server's close frame had come.
-                own = CloseCode.__members__.get(code.upper(), CloseCode.NORMAL)
-                return self._close(own, detail)
-        if not self.welcomed:
+        # By type, as all of them are told apart: a model's `isinstance` runs Python.
+        kind = type(message)
+        if self._link is not _Link.WELCOMED and kind not in _BEFORE_WELCOME:
             raise RemoteProtocolError(f"{message.type} came before the welcome")
-        match message:
-            case m.Offer():  # what comes for every job goes first: `isinstance` runs Python here
-                return self._offer(message, now)
-            case m.Confirm() | m.Settled() | m.Ack():
-                return self._attempts.about(message, message.attempt, now)
-            case m.HeartbeatAck():
-                return self._heartbeat_acked(message)
-            case m.SetMode(desired=desired):
-                return [ApplyDesiredState(desired)]
-            case m.Configure():
-                self._heartbeats.interval = message.heartbeat_interval
-                self._offer_ttl = message.offer_ttl
-                self._capacity = message.assignment.capacity
-                return [ApplyAssignment(message.assignment)]
-            case m.ArtifactAck():
-                return [ArtifactAnswered(message)]
-            case m.ContentLost():
-                return [ContentMissing(message)]
-            case m.OwnLogAck(cursor=cursor):
-                return [OwnLogStored(cursor)]
-            case m.Resync():
-                return self._hello()
-            case m.InputEnd(attempt=key, size=size):
-                return self._inputs.finish(key, size)
-        return self._attempts.about(message, message.attempt, now)
+        return OBEYED[kind](self, message, now)
 
-    def _welcome(self, message: m.Welcome) -> list[Effect]:
-        if (message.session, message.version) != (self._session, PROTOCOL_VERSION):
-            raise RemoteProtocolError("the welcome is of another session or protocol version")
-        self._turn(_Link.WELCOMED)
+    def _fail(self, message: m.Error, _: float) -> list[Effect]:
+        # Its own code, so that the link ends as if the server's close frame had come.
+        own = CloseCode.__members__.get(message.code.upper(), CloseCode.NORMAL)
+        return self._close(own, message.detail)
+
+    def _configure(self, message: m.Configure, _: float) -> list[Effect]:
+        self._agree(message)
+        return [ApplyAssignment(message.assignment)]
+
+    def _agree(self, message: m.Welcome | m.Configure) -> None:
         self._heartbeats.interval = message.heartbeat_interval
         self._offer_ttl = message.offer_ttl
         self._capacity = message.assignment.capacity
+
+    def _welcome(self, message: m.Welcome, _: float) -> list[Effect]:
+        if (message.session, message.version) != (self._session, PROTOCOL_VERSION):
+            raise RemoteProtocolError("the welcome is of another session or protocol version")
+        self._turn(_Link.WELCOMED)
+        self._agree(message)
         effects: list[Effect] = [
             Online(message),
             ContactConfirmed(self._heartbeats.confirmed_at),
@@ -316,7 +252,7 @@ class Session:
             effects += self._attempts.rule(ruling)
         return [*effects, WakeUploader()]
 
-    def _heartbeat_acked(self, message: m.HeartbeatAck) -> list[Effect]:
+    def _heartbeat_acked(self, message: m.HeartbeatAck, _: float) -> list[Effect]:
         if not self._heartbeats.answered(message):
             return []
         known: list[Effect] = [ContactConfirmed(self._heartbeats.confirmed_at)]
@@ -339,10 +275,67 @@ class Session:
         if age > self._offer_ttl:
             text = f"the offer may be {format_duration(age)} old"
             return attempts.refuse(key, offer.serial, Refusal.STALE, text)
-        if not fits(self._capacity, attempts.running_specs(), offer.spec):
+        attempt = HeldAttempt(key, offer.spec, serial=offer.serial)
+        if not fits(self._capacity, attempts.expected, attempt):
             text = "the agent runs as many jobs as were agreed"
             return attempts.refuse(key, offer.serial, Refusal.CAPACITY, text)
-        attempts.offer(offer)
-        urgent = offer.spec.on_disconnect.stop_after is not None
+        attempts.held[key] = attempt
+        urgent = attempt.stop_after is not None
         # Answered before the job is confirmed, so that it starts with fresh contact.
         return [*(self._heartbeat(now) if urgent else ()), Store(offer)]
+
+
+_Handler = Callable[[Session, Any, float], list[Effect]]
+
+HANDLERS: Final[dict[type[ev.Event], _Handler]] = {
+    ev.Received: Session._received,
+    ev.OfferStored: lambda session, event, _: session._attempts.stored(event.key),
+    ev.OfferFailed: lambda session, event, _: session._attempts.store_failed(event),
+    ev.AttemptStarted: lambda session, event, _: session._attempts.started(event),
+    ev.AttemptEnded: lambda session, event, _: session._attempts.ended(event.key, event.ended),
+    ev.SpoolGrew: lambda session, event, _: session._attempts.grew(event.key, event.size),
+    ev.SpoolMissing: lambda session, event, _: session._attempts.missing(event),
+    ev.ChunkSent: lambda session, event, now: session._attempts.chunk_sent(
+        event.key, event.length, now
+    ),
+    ev.InputReceived: Session._read_input,
+    ev.InputStored: lambda session, event, _: session._inputs.stored(event.key, event.size),
+    ev.InputEnded: lambda session, event, _: session._inputs.ended(event.key),
+    ev.InputFailed: lambda session, event, _: session._inputs.failed(event.key),
+    ev.ContentChunkReceived: Session._read_content,
+    ev.Tick: Session._tick,
+    ev.HostLooked: Session._look_at_host,
+    ev.ConditionChanged: Session._change_condition,
+    ev.SettingsChanged: Session._change_settings,
+    ev.LinkOpened: Session._open_link,
+    ev.LinkClosed: Session._close_link,
+    ev.ShuttingDown: Session._shut_down,
+}
+"""What is done about each event; a test compares it with `Event`."""
+
+
+def _about(session: Session, message: AboutAttempt, now: float) -> list[Effect]:
+    return session._attempts.about(message, now)
+
+
+OBEYED: Final[dict[type[m.ServerMessage], _Handler]] = {
+    m.Offer: Session._offer,
+    m.Confirm: _about,
+    m.Settled: _about,
+    m.Ack: _about,
+    m.Rewind: _about,
+    m.Cancel: _about,
+    m.Superseded: _about,
+    m.HeartbeatAck: Session._heartbeat_acked,
+    m.SetMode: lambda _, message, __: [ApplyDesiredState(message.desired)],
+    m.Configure: Session._configure,
+    m.ArtifactAck: lambda _, message, __: [ArtifactAnswered(message)],
+    m.ContentLost: lambda _, message, __: [ContentMissing(message)],
+    m.OwnLogAck: lambda _, message, __: [OwnLogStored(message.cursor)],
+    m.Resync: lambda session, _, __: session._hello(),
+    m.InputEnd: lambda session, message, _: session._inputs.finish(message.attempt, message.size),
+    m.Welcome: Session._welcome,
+    m.Error: Session._fail,
+}
+"""What is done as each message says; a test compares it with `ServerMessage`."""
+_BEFORE_WELCOME: Final = frozenset({m.Welcome, m.Error})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -17,6 +17,7 @@ from remote_agent.session.effects import (
     OwnLogStored,
 )
 from remote_agent.session.heartbeat import FIRST_INTERVAL
+from remote_agent.session.machine import HANDLERS, OBEYED
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
@@ -35,6 +36,12 @@ from tests.agent.session.talk import (
     ruling,
     sent,
 )
+
+
+def test_every_event_and_every_message_of_the_server_is_handled() -> None:
+    assert set(HANDLERS) == set(get_args(ev.Event))
+    assert set(OBEYED) == set(get_args(get_args(m.ServerMessage)[0]))
+
 
 # Link ----------------------------------------------------------------------------------------
 
