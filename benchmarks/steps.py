@@ -21,7 +21,7 @@ from benchmarks.stamped import Stamp, read
 STEPS: Final = (
     ("queued", "request read, caller known, body validated"),
     ("assigned", "matched to an agent, while the job is stored"),
-    ("offer out", "job and assignment committed together, offer written"),
+    ("offer out", "job and assignment run as one transaction, offer written"),
     ("offer in", "offer at the agent"),
     ("accept out", "attempt durable on the agent's disk, acceptance written"),
     ("accept in", "acceptance at the server"),

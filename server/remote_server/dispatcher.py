@@ -1,15 +1,15 @@
 """The loop that gives waiting jobs to agents: woken by events, never by polling alone.
 
 A pass asks the store for the first jobs of each demand that some agent could take, matches them
-(`domain.scheduling`), commits the leases and hands them to the links. What woke it while it
-worked leads to the next pass at once. A slow sweep looks at everything again, in case an event
-was missed.
+(`domain.scheduling`), has the leases written and hands them to the links, before the commit where
+that holds the loop. What woke it while it worked leads to the next pass at once. A slow sweep looks
+at everything again, in case an event was missed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from heapq import merge
 from itertools import islice
@@ -48,8 +48,13 @@ class DispatchStore(Protocol):
     async def heads(self, demands: Sequence[Demand], limit: int) -> list[Waiting]:
         """The first jobs of each demand, in rank order."""
 
-    async def assign(self, pairs: Sequence[tuple[str, str]], now: float) -> list[Lease]:
-        """Commit leases."""
+    async def assign(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        now: float,
+        early: Callable[[Sequence[Lease]], None] | None = None,
+    ) -> Sequence[Lease]:
+        """Commit leases; `early` may hear of them before that, and of others than are committed."""
 
     async def withdraw(self, key: AttemptId, detail: str, now: float) -> Outcome:
         """Take an offer back."""
@@ -173,12 +178,7 @@ class Dispatcher:
         pairs = self._fleet.match(_in_order(heads, turns), self._links.avoided)
         if not pairs:
             return 0
-        leases = await self._store.assign(pairs, self._clock.wall())
-        for lease in leases:
-            if self._links.welcomed(lease.agent):
-                self._links.offer(lease)
-            else:
-                await self._take_back(lease)
+        leases = await self._assign(pairs)
         if len(leases) < len(pairs):
             # Some jobs were cancelled or expired meanwhile: their places are free again.
             given = {(lease.key.job, lease.agent) for lease in leases}
@@ -189,6 +189,31 @@ class Dispatcher:
         if len(leases) < len(pairs) or more or (leases and members.unsettled()):
             self.signal.awake = True
         return len(leases)
+
+    async def _assign(self, pairs: Sequence[tuple[str, str]]) -> Sequence[Lease]:
+        """Have jobs given to agents, and offer them, before the commit if possible: what is offered
+        has never run, and does not before its acceptance is committed (ADR 2)."""
+        links, offered = self._links, dict[AttemptId, Lease]()
+
+        def offer(leases: Sequence[Lease]) -> None:
+            for lease in leases:
+                if lease.key not in offered and links.welcomed(lease.agent):
+                    offered[lease.key] = lease
+                    links.offer(lease)
+
+        leases: Sequence[Lease] = ()
+        try:
+            leases = await self._store.assign(pairs, self._clock.wall(), offer)
+        finally:
+            committed = {lease.key for lease in leases}
+            for key, lease in offered.items():
+                if key not in committed:
+                    links.doubt(lease)
+        offer(leases)
+        for lease in leases:
+            if lease.key not in offered:
+                await self._take_back(lease)
+        return leases
 
     def _turns(self, members: HeldMembers, changed: set[str] | None) -> list[Waiting]:
         """Members of groups that may start now; `changed`: the agents to look at, None: all."""

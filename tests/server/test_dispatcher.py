@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.changes import Accepted
 from remote_server.domain.model import Clock, Lease
-from remote_server.errors import Stale, UnknownQueue
+from remote_server.errors import Stale, StoreUnavailable, UnknownQueue
 from remote_server.store import Store, Terms
 from remote_server.store.sqlite.database import SqliteDatabase
 from tests.support.databases import unavailable
@@ -276,13 +277,47 @@ async def test_a_cancel_between_match_and_commit_frees_the_place(
     second = await submitted(store, time.time())
     assign = store.assign
 
-    async def late(pairs: list[tuple[str, str]], now: float) -> list[Lease]:
+    async def late(pairs: list[tuple[str, str]], now: float, early: Any) -> Sequence[Lease]:
         await store.request_cancel(first, "", now)
-        return await assign(pairs, now)
+        return await assign(pairs, now, early)
 
     monkeypatch.setattr(store, "assign", late)
     assert await dispatcher.dispatch() == 1
     assert [lease.key.job for lease in links.offers] == [second]
+
+
+async def test_what_was_offered_and_is_not_stored_is_doubted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Operations that ran again may have found other leases; a commit may have failed."""
+    links = FakeLinks()
+    links.connect("a", capacity=2)
+    dispatcher = Dispatcher(store, links, CLOCK)
+    first, second = [await submitted(store, time.time()) for _ in range(2)]
+    assign = store.assign
+
+    async def other(pairs: list[tuple[str, str]], now: float, early: Any) -> Sequence[Lease]:
+        await assign(pairs, now, early)
+        return [lease for lease in links.offers if lease.key.job == second]
+
+    async def failing(pairs: list[tuple[str, str]], now: float, early: Any) -> Sequence[Lease]:
+        early([replace(links.offers[0], key=AttemptId(pairs[0][0], 1))])
+        raise StoreUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "assign", other)
+        assert await dispatcher.dispatch() == 1
+        assert [lease.key.job for lease in links.offers] == [first, second], "each once"
+        assert [lease.key.job for lease in links.doubted] == [first]
+        third = await submitted(store, time.time())
+        dispatcher.signal.wake("a")
+        patch.setattr(store, "assign", failing)
+        with pytest.raises(StoreUnavailable):
+            await dispatcher.dispatch()
+    assert [lease.key.job for lease in links.doubted] == [first, third]
+    dispatcher.signal.wake("a")
+    assert await dispatcher.dispatch() == 1
+    assert links.offers[-1].key == (third, 1), "it never was an attempt"
 
 
 async def test_an_agent_that_leaves_during_the_commit_blocks_nothing(
@@ -294,11 +329,11 @@ async def test_an_agent_that_leaves_during_the_commit_blocks_nothing(
     job = await submitted(store, time.time())
     assign = store.assign
 
-    async def late(pairs: list[tuple[str, str]], now: float) -> list[Lease]:
+    async def late(pairs: list[tuple[str, str]], now: float, early: Any) -> Sequence[Lease]:
         links.agents.pop("a", None)
         links.connect("b", capacity=1)
         dispatcher.signal.wake("b")
-        return await assign(pairs, now)
+        return await assign(pairs, now, early)
 
     monkeypatch.setattr(store, "assign", late)
     await dispatcher.dispatch()

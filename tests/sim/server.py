@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +24,7 @@ from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.changes import Change
 from remote_server.domain.held_lease import LeaseState
-from remote_server.domain.model import SYSTEM, Clock, Outcome, Token
+from remote_server.domain.model import SYSTEM, Clock, Lease, Outcome, Token
 from remote_server.errors import ServerError, Stale, StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
@@ -138,6 +138,16 @@ class _Store(Store):
         await super().reconcile(agent, inventory, known, counted)
 
 
+class _Hub(Hub):
+    """The real hub, counting the offers whose commits failed."""
+
+    seen: Counter[str]
+
+    def doubt(self, lease: Lease) -> None:
+        self.seen["doubted offer"] += 1
+        super().doubt(lease)
+
+
 class Server:
     """The process. Each of its steps is the world's to choose; `dead`: nothing leaves it."""
 
@@ -148,7 +158,8 @@ class Server:
         self.dead = False
         self.loop = loop = SimulatedLoop(now)
         self.clock = Clock(lambda: WALL + loop.now, loop.time)
-        self._flush: Callable[[], None] | None = None
+        self._steps: deque[Callable[[], None]] = deque()
+        """What the database does in the next turns of the loop: run writes, commit."""
         ports = SqlitePorts(machine.file.connect, self._later, clock=lambda: 0.0)
         self._database = SqliteDatabase(Path("server.db"), "normal", ports=ports)
         self.store = _Store(self._database, Ulids(machine.rng.randbytes))
@@ -181,7 +192,8 @@ class Server:
         no_contents = cast(ContentStore, None)
         inputs = cast(InputStore, self.inputs)
         files = Files(logs, inputs, no_logs, vault, no_artifacts, no_contents)
-        self.hub = hub = Hub(store, files, TERMS, signal.wake, self.clock, self._rng.random)
+        self.hub = hub = _Hub(store, files, TERMS, signal.wake, self.clock, self._rng.random)
+        hub.seen = machine.seen
         dispatcher = Dispatcher(store, hub, self.clock, signal)
         sweeper = Sweeper(store, hub, self.clock, SWEEPING)
         for listener in (
@@ -195,8 +207,8 @@ class Server:
         for work in (dispatcher.run, sweeper.run, hub.run):
             self.loop.create_task(work())
 
-    def _later(self, flush: Callable[[], None]) -> None:
-        self._flush = flush
+    def _later(self, step: Callable[[], None]) -> None:
+        self._steps.append(step)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = self.loop.create_task(work)
@@ -207,15 +219,14 @@ class Server:
 
     @property
     def writing(self) -> bool:
-        """Some writes wait to be committed."""
-        return self._flush is not None
+        """Some writes wait to be run, or committed."""
+        return bool(self._steps)
 
     def flush(self) -> bool:
-        """Commit the writes of a turn of the loop."""
-        if self._flush is None:
+        """Run the writes of a turn of the loop, or commit them."""
+        if not self._steps:
             return False
-        flush, self._flush = self._flush, None
-        self.loop.call_soon(flush)
+        self.loop.call_soon(self._steps.popleft())
         self.loop.run()
         return True
 

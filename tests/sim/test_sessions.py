@@ -80,7 +80,7 @@ def test_schedules_reach_every_corner() -> None:
     records = {"Accepted", "Withdrawn", "Running", "Finished", "Returned"}
     effects = {"Kill", "Stop", "CloseLink", "TruncateLog", "FillLog", "Close", "sweep Lost"}
     effects |= {"AppendInput", "EndInput", "input sent", "eaten"}
-    effects |= {"torn", "ContactConfirmed", "forsaken", "sweep unstarted"}
+    effects |= {"doubted offer", "torn", "ContactConfirmed", "forsaken", "sweep unstarted"}
     effects |= {"Start with secrets", "outputs", "died before a commit", "died after a commit"}
     assert (messages | records | effects) - seen.keys() == set()
     assert {"exit", "cancelled", "spawn_error", "lost"} <= ends.keys()

@@ -113,7 +113,7 @@ class World:
             self.seen["failed commit"] += 1
             raise sqlite3.OperationalError("database or disk is full")
         if self.dies_at_commit == "before" and self.server is not None:
-            self.server.dead = True
+            self._die(self.server)
             raise sqlite3.OperationalError("the process is dead")
 
     def _committed(self) -> None:
@@ -132,7 +132,12 @@ class World:
                 self.finished.add(key)
                 self._finished(key, attempt)
         if self.dies_at_commit == "after" and self.server is not None:
-            self.server.dead = True
+            self._die(self.server)
+
+    def _die(self, server: Server) -> None:
+        """Whatever it goes on to do in this step, nobody sees anything of it."""
+        server.dead = True
+        self.file.works = False
 
     def _finished(self, key: AttemptId, attempt: AttemptRow) -> None:
         place = self.hosts[attempt.agent].disk.attempts.get(key)
@@ -206,13 +211,16 @@ class World:
 
     def _flush(self) -> bool:
         server = self.server
-        if server is None or not server.flush():
-            return False
-        if server.dead:
+        moved = server is not None and server.flush()
+        self._bury()
+        return moved
+
+    def _bury(self) -> None:
+        """A commit has killed the server, or its start has failed: nothing more comes of it."""
+        if self.server is not None and self.server.dead:
             when = f"{self.dies_at_commit} a commit" if self.dies_at_commit else "at the start"
             self.seen[f"died {when}"] += 1
             self.kill_server()
-        return True
 
     # Steps -------------------------------------------------------------------------------------
 
@@ -291,6 +299,7 @@ class World:
             self._loops(host, rng.random())
         else:
             self._progress(host)
+        self._bury()
 
     def _any_host(self) -> Host:
         # Quicker than Random.choice, and asked often.

@@ -18,6 +18,7 @@ class FakeLinks:
     def __init__(self) -> None:
         self.agents: dict[str, AgentSlot] = {}
         self.offers: list[Lease] = []
+        self.doubted: list[Lease] = []
         self.ended: list[tuple[str, AttemptId, str]] = []
         self.cancels: list[tuple[str, AttemptId, EndReason, str]] = []
         self.heard: dict[str, float] = {}
@@ -66,6 +67,12 @@ class FakeLinks:
             slot.leases[lease.key] = (lease.queue, lease.weight)
         if self.on_offer is not None:
             self.on_offer(lease)
+
+    def doubt(self, lease: Lease) -> None:
+        self.doubted.append(lease)
+        slot = self.agents.get(lease.agent)
+        if slot is not None:
+            slot.leases.pop(lease.key, None)
 
     def committed(self, changes: ChangeSet) -> None:
         for key, (agent, detail) in changes.given_up.items():

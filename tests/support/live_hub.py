@@ -186,11 +186,14 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 @asynccontextmanager
-async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
-    """Everything started; stopped as the server stops it."""
+async def live_hub(
+    folder: Path, terms: HubTerms, database: str | None = None
+) -> AsyncIterator[LiveHub]:
+    """Everything started; stopped as the server stops it. `database`: its URL, else it is of the
+    kind that the run is about."""
     for name in ("logs", "archive", "artifacts"):
         (folder / name).mkdir(mode=0o700)
-    store = await ShakyStore.open(new_database(folder))
+    store = await ShakyStore.open(database or new_database(folder))
     store.recorded = []
     reserve = Reserve(folder, 0)
     logs = open_logs(folder / "logs", DirectoryArchive(folder / "archive"), reserve)

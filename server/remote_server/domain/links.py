@@ -68,8 +68,11 @@ class Links(Protocol):
         """Agents that gave this job back, and are not offered it for a while."""
 
     def offer(self, lease: Lease) -> None:
-        """Send a committed lease to its agent, if that is connected; else its next hello gets
-        it or gives it back."""
+        """Send a lease to its agent, if that is connected; else its next hello gets it or gives it
+        back. It may be on its way into the database."""
+
+    def doubt(self, lease: Lease) -> None:
+        """A lease that was offered may not be in the database after all."""
 
     def cancel(self, agent: str, key: AttemptId, reason: EndReason, detail: str) -> None:
         """Ask the agent to end the attempt."""

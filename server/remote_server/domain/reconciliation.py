@@ -87,7 +87,10 @@ def reconcile(
 
 
 def _offered_here(held: HeldLease | None) -> bool:
-    return held is not None and held.serial is not None and held.state is LeaseState.OFFERED
+    """Whether it was offered on this session, and nothing is known that contradicts it."""
+    if held is None or held.suspended:
+        return False
+    return held.serial is not None and held.state is LeaseState.OFFERED
 
 
 def _keep(found: Reconciliation, lease: Lease, former: Mapping[AttemptId, HeldLease]) -> None:

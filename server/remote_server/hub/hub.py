@@ -33,6 +33,7 @@ from remote_server.domain.events import (
     CancelWished,
     LeaseEnded,
     Offered,
+    StoreFailed,
     StoreRecovered,
 )
 from remote_server.domain.held_lease import LeaseState
@@ -284,11 +285,18 @@ class Hub:
             self._on_change(agent)
 
     def offer(self, lease: Lease) -> None:
-        """Send a committed lease to its agent; when it is not connected, its next hello decides."""
+        """Send a lease to its agent; when it is not connected, its next hello decides."""
         link = self._links.get(lease.agent)
         if link is not None:
             link.feed(Offered(lease))
             self._commits.offered(link, lease.key)
+
+    def doubt(self, lease: Lease) -> None:
+        """The database may not have this lease: once it works, the agent says what it has."""
+        link = self._links.get(lease.agent)
+        if link is not None:
+            link.feed(StoreFailed(lease.key))
+        self.trouble()
 
     def holder(self, agent: str) -> Link | None:
         """The link that has an agent's name."""

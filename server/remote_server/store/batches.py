@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from remote_server.domain.change_set import ChangeSet
@@ -33,71 +32,120 @@ class Session(Protocol):
         """Carry out a command about savepoints, and everything before it."""
 
 
-@dataclass(slots=True)
 class Batch:
-    """What came of the writes of one transaction."""
+    """The writes of one transaction, and what came of them. It is begun when it is made.
 
-    done: list[tuple[asyncio.Future[Any], Any]] = field(default_factory=list)
-    failed: list[tuple[asyncio.Future[Any], Exception]] = field(default_factory=list)
-    left: Sequence[Write] = ()
-    """Writes for which there was no time."""
-    changes: ChangeSet = field(default_factory=ChangeSet)
+    Whatever a method raises, nothing was stored (StoreUnavailable), or nobody can say
+    (CommitUnknown).
+    """
 
+    def __init__(
+        self,
+        session: Session,
+        clock: Callable[[], float] = time.perf_counter,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.writes: list[Write] = []
+        """Those that ran."""
+        self.done: list[tuple[Write, Any]] = []
+        self.failed: list[tuple[Write, Exception]] = []
+        self.changes = ChangeSet()
+        """Complete once it is committed."""
+        self._session = session
+        self._clock = clock
+        self._wall = wall
+        """The time of what is noted for the audit."""
+        self._isolated = False
+        self._seconds = 0.0
+        began = clock()
+        self._transaction = session.begin()
+        self._seconds = clock() - began
 
-class _Guilty(Exception):
-    """An operation wrote something, and then raised."""
+    def run(self, writes: Sequence[Write], seconds: float) -> Sequence[Write]:
+        """Run at least one of the writes, as many as there is time for; those that are left."""
+        began = self._clock()
+        left = self._run(writes, began + seconds)
+        self._seconds += self._clock() - began
+        return left
 
+    def commit(self) -> None:
+        """Make it real."""
+        began = self._clock()
+        if not self._isolated:
+            try:
+                _finish(self._transaction, self._wall)
+                self._session.commit()
+                self.changes = self._transaction.changes
+            except OperationFault:
+                self._one_by_one()
+        if self._isolated:
+            self._session.commit()
+        self.changes.seconds = self._seconds + self._clock() - began
 
-def carry_out(
-    session: Session,
-    writes: Sequence[Write],
-    seconds: float,
-    clock: Callable[[], float] = time.perf_counter,
-    wall: Callable[[], float] = time.time,
-) -> Batch:
-    """Run the writes in one transaction and commit it; at least one, as many as there is time
-    for. What they note for the audit has the time of `wall`. StoreUnavailable when nothing was
-    stored, CommitUnknown when nobody can say."""
-    batch = Batch()
-    began = clock()
-    transaction = session.begin()
-    try:
-        _run(transaction, writes, began + seconds, clock, batch)
-        _finish(transaction, wall)
-        session.commit()
-    except (_Guilty, OperationFault):
+    def tell(self) -> bool:
+        """Let those who wish hear of their results before the commit; whether there were any."""
+        told = False
+        if not self._isolated:
+            for write, result in self.done:
+                if write.written is not None:
+                    told = True
+                    try:
+                        write.written(result)
+                    except Exception as error:
+                        # Our own bug; it must not cost others their commit.
+                        fault = {"message": "a result was not heard of", "exception": error}
+                        write.future.get_loop().call_exception_handler(fault)
+        return told
+
+    def _run(self, writes: Sequence[Write], ends: float) -> Sequence[Write]:
+        transaction = self._transaction
+        for number, write in enumerate(writes, 1):
+            self.writes.append(write)
+            transaction.by = write.by
+            transaction.wrote = False
+            try:
+                if transaction.postponed and not isinstance(write.operation, Report):
+                    transaction.write_postponed()
+                self.done.append((write, write.operation(transaction)))
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                if transaction.wrote or isinstance(error, OperationFault):
+                    self.writes += writes[number:]
+                    self._one_by_one()
+                    return ()
+                # There is nothing to undo: most often a report came too late.
+                self.failed.append((write, error))
+            if self._clock() > ends:
+                return writes[number:]
+        return ()
+
+    def _one_by_one(self) -> None:
+        """Some operation is guilty: run all of them again, each after a savepoint of its own. Then
+        there is nothing more to run, and what was told before is compared by those who heard it."""
+        session = self._session
         session.rollback()
-        batch = _one_by_one(session, writes, wall)
-    else:
-        batch.changes = transaction.changes
-    batch.changes.seconds = clock() - began
-    return batch
-
-
-def _run(
-    transaction: Transaction,
-    writes: Sequence[Write],
-    ends: float,
-    clock: Callable[[], float],
-    batch: Batch,
-) -> None:
-    for number, write in enumerate(writes, 1):
-        transaction.by = write.by
-        transaction.wrote = False
-        try:
-            if transaction.postponed and not isinstance(write.operation, Report):
-                transaction.write_postponed()
-            batch.done.append((write.future, write.operation(transaction)))
-        except (OperationFault, StoreUnavailable):
-            raise
-        except Exception as error:
-            if transaction.wrote:
-                raise _Guilty from error
-            # There is nothing to undo: most often a report came too late.
-            batch.failed.append((write.future, error))
-        if clock() > ends:
-            batch.left = writes[number:]
-            return
+        self._isolated = True
+        self.done, self.failed = [], []
+        self.changes = ChangeSet()
+        self._transaction = transaction = session.begin(isolated=True)
+        for write in self.writes:
+            transaction.begin()
+            transaction.by = write.by
+            session.command("SAVEPOINT operation")
+            try:
+                result = write.operation(transaction)
+                _finish(transaction, self._wall)
+                session.command("RELEASE SAVEPOINT operation")
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                session.command("ROLLBACK TO SAVEPOINT operation")
+                session.command("RELEASE SAVEPOINT operation")
+                self.failed.append((write, error))
+            else:
+                self.done.append((write, result))
+                self.changes.merge(transaction.changes)
 
 
 def _finish(transaction: Transaction, wall: Callable[[], float]) -> None:
@@ -107,39 +155,14 @@ def _finish(transaction: Transaction, wall: Callable[[], float]) -> None:
         extend(transaction, wall())
 
 
-def _one_by_one(session: Session, writes: Sequence[Write], wall: Callable[[], float]) -> Batch:
-    """Some operation is guilty: run all of them again, each after a savepoint of its own."""
-    batch = Batch()
-    transaction = session.begin(isolated=True)
-    for write in writes:
-        transaction.begin()
-        transaction.by = write.by
-        session.command("SAVEPOINT operation")
-        try:
-            result = write.operation(transaction)
-            _finish(transaction, wall)
-            session.command("RELEASE SAVEPOINT operation")
-        except StoreUnavailable:
-            raise
-        except Exception as error:
-            session.command("ROLLBACK TO SAVEPOINT operation")
-            session.command("RELEASE SAVEPOINT operation")
-            batch.failed.append((write.future, error))
-        else:
-            batch.done.append((write.future, result))
-            batch.changes.merge(transaction.changes)
-    session.commit()
-    return batch
-
-
 def settle(batch: Batch) -> None:
     """Tell everybody who waits what came of it. In the event loop."""
-    for future, result in batch.done:
-        if not future.done():
-            future.set_result(result)
-    for future, error in batch.failed:
-        if not future.done():
-            future.set_exception(error)
+    for write, result in batch.done:
+        if not write.future.done():
+            write.future.set_result(result)
+    for write, error in batch.failed:
+        if not write.future.done():
+            write.future.set_exception(error)
 
 
 def refuse(futures: Iterable[asyncio.Future[Any]], error: Exception) -> None:

@@ -213,6 +213,8 @@ class Write(NamedTuple):
     operation: Callable[[Transaction], Any]
     by: Principal
     future: asyncio.Future[Any]
+    written: Callable[[Any], None] | None = None
+    """Hears of the result before the commit."""
 
 
 class Listeners:
@@ -274,6 +276,7 @@ class Database(Protocol):
         by: Principal = SYSTEM,
         relaxed: bool = False,
         patient: bool = False,
+        written: Callable[[T], None] | None = None,
     ) -> asyncio.Future[T]:
         """Run `operation` in a transaction, perhaps together with others.
 
@@ -281,6 +284,9 @@ class Database(Protocol):
         operation raises goes to its future alone. StoreUnavailable when the database fails.
         `relaxed`: a power cut (not a crash of the program) may undo it after it was reported.
         `patient`: nobody waits for it, so that it may wait some milliseconds for others.
+        `written`: called in the event loop with the result before the commit, by a database whose
+        commit holds the loop. What it does must be harmless when the commit fails, or the program
+        dies before it. What the future has then is true: the operation may have run again.
         """
 
     async def read(

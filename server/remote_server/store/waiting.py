@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import merge
 from math import inf
 from typing import Final, TypeVar
 
 from sqlalchemy import Select, bindparam, func, literal_column, select, update
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import (
     AttemptState,
@@ -203,19 +204,36 @@ class WaitingJobs(Repository):
             lines.append(sorted(coming, key=_rank))
         return lines[0] if len(lines) == 1 else list(merge(*lines, key=_rank))
 
-    async def assign(self, pairs: Sequence[tuple[str, str]], now: float) -> list[Lease]:
+    async def assign(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        now: float,
+        early: Callable[[Sequence[Lease]], None] | None = None,
+    ) -> list[Lease]:
         """Give each job of `(job, agent)` to its agent; the leases, without those of jobs that
-        are not waiting any more."""
-
+        are not waiting any more. `early` may hear of them before the commit, which may fail, or
+        find others."""
         known = {job: self.specs.known(job) for job, _ in pairs}
 
         def assign(tx: Transaction) -> list[Given]:
             given = (give(tx, job, agent, now, known[job] is None) for job, agent in pairs)
             return [one for one in given if one is not None]
 
+        leases: dict[AttemptId, Lease] = {}
+
+        def leases_of(given: list[Given]) -> list[Lease]:
+            for one in given:
+                if one.key not in leases:
+                    leases[one.key] = self._lease_of(one, known[one.key.job])
+            return [leases[one.key] for one in given]
+
         # Nothing starts before its acceptance is committed, and synced: that covers this.
-        given = await self._database.write(assign, relaxed=True)
-        return [self._lease_of(one, known[one.key.job]) for one in given]
+        given = await self._database.write(
+            assign,
+            relaxed=True,
+            written=None if early is None else lambda given: early(leases_of(given)),
+        )
+        return leases_of(given)
 
     def _lease_of(self, given: Given, spec: JobSpec | None) -> Lease:
         key, agent, demand, stored = given

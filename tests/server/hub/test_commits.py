@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -55,14 +55,16 @@ async def test_a_new_token_ends_the_link_of_the_former_one(place: LiveHub) -> No
 async def test_a_cancel_in_the_commit_that_assigns_follows_the_offer(
     place: LiveHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit is told before the offer is sent, which does not know of the cancel."""
+    """Where the commit is told before the offer is sent: that does not know of the cancel."""
     assign, cancels = place.store.assign, []
 
-    async def assign_and_cancel(pairs: Sequence[tuple[str, str]], now: float) -> list[Lease]:
+    async def assign_and_cancel(
+        pairs: Sequence[tuple[str, str]], now: float, early: Callable[[Sequence[Lease]], None]
+    ) -> Sequence[Lease]:
         for job, _ in pairs:
             asked = place.store.request_cancel(job, "at once", now)
             cancels.append(asyncio.ensure_future(asked))
-        return await assign(pairs, now)
+        return await assign(pairs, now, early)
 
     monkeypatch.setattr(place.store, "assign", assign_and_cancel)
     async with place.agent() as agent:

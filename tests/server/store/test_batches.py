@@ -12,7 +12,7 @@ from sqlalchemy.sql import ClauseElement
 from remote_server.domain.audit import ORIGIN, Link
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import CommitUnknown, NotFound, StoreUnavailable
-from remote_server.store.batches import carry_out, refuse, settle
+from remote_server.store.batches import Batch, refuse, settle
 from remote_server.store.ports import (
     NOTHING,
     OperationFault,
@@ -85,6 +85,13 @@ def write(operation: Callable[[Transaction], Any], by: Principal = SYSTEM) -> Wr
     return Write(operation, by, asyncio.get_running_loop().create_future())
 
 
+def carry_out(session: FakeSession, writes: Sequence[Write], seconds: float = 1) -> Batch:
+    batch = Batch(session)
+    assert batch.run(writes, seconds) == ()
+    batch.commit()
+    return batch
+
+
 def put(name: str) -> Callable[[Transaction], str]:
     def operation(tx: Transaction) -> str:
         tx.run(PUT, {"name": name})
@@ -102,7 +109,7 @@ async def test_everything_is_committed_once() -> None:
         return tx.by.text
 
     writes = [write(put("a")), write(noted, alice), write(put("b"))]
-    batch = carry_out(session, writes, 1)
+    batch = carry_out(session, writes)
     assert session.said == ["BEGIN", "a", "b", "timeline", "COMMIT"]
     assert [result for _, result in batch.done] == ["a", alice.text, "b"]
     assert batch.changes.jobs == {"j"}
@@ -122,10 +129,10 @@ async def test_what_is_postponed_waits_for_reports_only() -> None:
             tx.postponed["j"] = Late()
             tx.run(PUT, {"name": "report"})
 
-    carry_out(session, [write(Postponing()), write(Postponing()), write(put("a"))], 1)
+    carry_out(session, [write(Postponing()), write(Postponing()), write(put("a"))])
     assert session.said == ["BEGIN", "report", "report", "late", "a", "COMMIT"]
     session.said.clear()
-    carry_out(session, [write(Postponing())], 1)
+    carry_out(session, [write(Postponing())])
     assert session.said == ["BEGIN", "report", "late", "COMMIT"]
 
 
@@ -147,7 +154,7 @@ async def test_what_raises_before_it_writes_is_only_left_out() -> None:
     def late(tx: Transaction) -> None:
         raise NotFound("job", "x")
 
-    batch = carry_out(session, [write(put("a")), write(late), write(put("b"))], 1)
+    batch = carry_out(session, [write(put("a")), write(late), write(put("b"))])
     assert session.said == ["BEGIN", "a", "b", "COMMIT"]
     assert [type(error) for _, error in batch.failed] == [NotFound]
 
@@ -160,7 +167,7 @@ async def test_what_raises_after_it_wrote_is_undone_alone(name: str) -> None:
         tx.run(PUT, {"name": name})
         raise NotFound("job", "x")
 
-    batch = carry_out(session, [write(put("a")), write(guilty), write(put("b"))], 1)
+    batch = carry_out(session, [write(put("a")), write(guilty), write(put("b"))])
     assert session.said == [
         *("BEGIN", "a", name, "ROLLBACK", "BEGIN ISOLATED"),
         *("SAVEPOINT", "a", "RELEASE"),
@@ -173,7 +180,7 @@ async def test_what_raises_after_it_wrote_is_undone_alone(name: str) -> None:
 
 async def test_a_refusal_that_shows_at_the_commit_is_found_too() -> None:
     session = FakeSession(OperationFault("a unique key"))
-    batch = carry_out(session, [write(put("a")), write(put("b"))], 1)
+    batch = carry_out(session, [write(put("a")), write(put("b"))])
     assert session.said[:5] == ["BEGIN", "a", "b", "COMMIT", "ROLLBACK"]
     assert [result for _, result in batch.done] == ["a", "b"]
 
@@ -193,8 +200,46 @@ async def test_a_database_that_is_away_fails_all(error: Exception) -> None:
 async def test_what_there_is_no_time_for_is_left() -> None:
     session = FakeSession()
     writes = [write(put(name)) for name in "abc"]
-    batch = carry_out(session, writes, -1)
+    batch = Batch(session)
+    assert list(batch.run(writes, -1)) == writes[1:]
+    batch.commit()
     assert session.said == ["BEGIN", "a", "COMMIT"]
-    assert list(batch.left) == writes[1:]
     writes[0].future.cancel()
     settle(batch)
+
+
+async def test_those_who_wish_hear_of_results_before_the_commit() -> None:
+    session = FakeSession(OperationFault("a unique key"))
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+
+    def broken(_: str) -> None:
+        raise ValueError("our own bug")
+
+    heard: list[str] = []
+    writes = [write(put(name)) for name in "abc"]
+    writes[0] = writes[0]._replace(written=broken)
+    writes[1] = writes[1]._replace(written=heard.append)
+    batch = Batch(session)
+    batch.run(writes, 1)
+    assert batch.tell()
+    assert (heard, session.said) == (["b"], ["BEGIN", "a", "b", "c"])
+    assert [str(fault["exception"]) for fault in faults] == ["our own bug"]
+    batch.commit()
+    # They ran again; what is true now, the futures have.
+    assert session.said.count("b") == 2
+    assert not batch.tell() and heard == ["b"]
+    settle(batch)
+    assert [write.future.result() for write in writes] == ["a", "b", "c"]
+
+
+async def test_nobody_hears_early_of_what_may_be_undone() -> None:
+    heard: list[str] = []
+    writes = [write(put("a"))._replace(written=heard.append), write(put("refused"))]
+    batch = Batch(FakeSession())
+    batch.run(writes, 1)
+    assert not batch.tell() and heard == []
+    batch.commit()
+    settle(batch)
+    assert writes[0].future.result() == "a"
+    assert isinstance(writes[1].future.exception(), OperationFault)

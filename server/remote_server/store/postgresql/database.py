@@ -18,7 +18,7 @@ import structlog
 
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import ServerError, StoreOverloaded, StoreUnavailable
-from remote_server.store.batches import Batch, carry_out, refuse, settle
+from remote_server.store.batches import Batch, refuse, settle
 from remote_server.store.ports import Durability, Listeners, Reader, Transaction, Write
 from remote_server.store.postgresql.connection import LONG_TIMEOUT, Connection, Target, connect
 from remote_server.store.postgresql.session import RightLost, WriterSession
@@ -77,9 +77,11 @@ class PostgresDatabase:
         by: Principal = SYSTEM,
         relaxed: bool = False,
         patient: bool = False,
+        written: Callable[[T], None] | None = None,
     ) -> asyncio.Future[T]:
         """Run `operation` in a transaction, together with what else waits: there is always
-        something while the one before is being committed, so that nobody has to be patient."""
+        something while the one before is being committed, so that nobody has to be patient. The
+        commit does not hold the loop, so that nobody has to hear of a result before it, either."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
             future.set_exception(StoreUnavailable("the server is stopping"))
@@ -198,7 +200,9 @@ class PostgresDatabase:
             try:
                 self._connected()
                 self._session.relaxed = relaxed
-                batch = carry_out(self._session, writes, BATCH_TIME)
+                batch = Batch(self._session)
+                left = batch.run(writes, BATCH_TIME)
+                batch.commit()
             except StoreUnavailable as error:
                 # Nothing was stored, so that it can be done on a new session; but perhaps it was.
                 if last or not self._again(error):
@@ -208,7 +212,7 @@ class PostgresDatabase:
                     return []
             else:
                 self._worker.tell(self._committed, batch)
-                return list(batch.left)
+                return list(left)
         raise AssertionError("unreachable")
 
     def _again(self, error: StoreUnavailable) -> bool:

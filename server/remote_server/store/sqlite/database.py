@@ -23,7 +23,7 @@ from sqlalchemy import bindparam, column, literal_column, table, update
 
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import ServerError, StoreUnavailable
-from remote_server.store.batches import carry_out, refuse, settle
+from remote_server.store.batches import Batch, refuse, settle
 from remote_server.store.meta import read_meta, remove_meta
 from remote_server.store.ports import Durability, Listeners, Reader, Transaction, Write
 from remote_server.store.sqlite import files
@@ -55,6 +55,7 @@ FLUSH_TIME: Final = 0.02
 """Seconds after which a flush commits what it has and leaves the rest to the next turn."""
 LONGEST_WAIT: Final = 0.005
 """Seconds for which a write that nobody waits for may wait for others."""
+_UNUSABLE: Final = "the database cannot be used now"
 SKIPPED: Final = 1_000_000
 """Numbers of events left out after a crash: more than can have been lost."""
 _sequence: Final = table("sqlite_sequence", column("name"), column("seq"))
@@ -84,6 +85,8 @@ class SqliteDatabase:
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._pending: list[Write] = []
+        self._batch: Batch | None = None
+        """The transaction that is open: its writes have run, and are to be committed."""
         self._relaxed = True
         self._synced = True
         self._scheduled = False
@@ -97,18 +100,20 @@ class SqliteDatabase:
         by: Principal = SYSTEM,
         relaxed: bool = False,
         patient: bool = False,
+        written: Callable[[T], None] | None = None,
     ) -> asyncio.Future[T]:
         """Run `operation` in the transaction of this turn of the loop; `patient`: in that of the
-        next turn that has one, or soon."""
+        next turn that has one, or soon. What `written` has others do in the loop's next turn is
+        done before the commit holds the loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._pending.append(Write(operation, by, future))
+        self._pending.append(Write(operation, by, future, written))
         self._relaxed = self._relaxed and relaxed
         if self._scheduled:
             return future
         if not patient or self._ports.later is not None:
             self._scheduled = True
-            (self._ports.later or loop.call_soon)(self._flush)
+            self._soon(self._flush)
         elif not self._waiting:
             self._waiting = True
             loop.call_later(LONGEST_WAIT, self._waited)
@@ -126,7 +131,8 @@ class SqliteDatabase:
         then: Callable[[T], None] | None = None,
         long: bool = False,
     ) -> T:
-        """Run `operation` on the last commit."""
+        """Run `operation` on the last commit: it never sees what may be undone."""
+        self._commit()
         try:
             result = operation(SqliteReader(self._open(), STATEMENTS))
         except StoreUnavailable:
@@ -164,6 +170,8 @@ class SqliteDatabase:
         """Commit what is pending, then close the file."""
         while self._pending:
             self._flush()
+            self._commit()
+        self._commit()
         self._closed = True
         self._give_up()
 
@@ -209,6 +217,8 @@ class SqliteDatabase:
                 connection.close()
 
     def _flush(self) -> None:
+        """Run the writes of this turn of the loop, and commit them."""
+        self._commit()
         self._scheduled = False
         writes = [write for write in self._pending if not write.future.done()]
         self._pending = []
@@ -217,20 +227,36 @@ class SqliteDatabase:
             return
         try:
             self._sync(not relaxed)
-            batch = carry_out(self, writes, FLUSH_TIME, self._ports.clock, self._ports.wall)
+            self._batch = batch = Batch(self, self._ports.clock, self._ports.wall)
+            left = batch.run(writes, FLUSH_TIME)
         except Exception as error:
             self._fail(writes, error)
-            if not isinstance(error, StoreUnavailable):
-                # Our own bug; nobody may wait for ever because of it.
-                raise
             return
-        if batch.left:
-            self._pending = [*batch.left, *self._pending]
+        if batch.tell():
+            # What others send because of it leaves before the commit holds the loop.
+            self._soon(self._commit)
+        else:
+            self._commit()
+        if left:
+            self._pending = [*left, *self._pending]
             self._relaxed = self._relaxed and relaxed
             if not self._scheduled:
                 self._scheduled = True
-                loop = batch.left[0].future.get_loop()
-                (self._ports.later or loop.call_soon)(self._flush)
+                self._soon(self._flush)
+
+    def _soon(self, step: Callable[[], None]) -> None:
+        (self._ports.later or asyncio.get_running_loop().call_soon)(step)
+
+    def _commit(self) -> None:
+        """Commit the open transaction, and tell of it."""
+        batch, self._batch = self._batch, None
+        if batch is None:
+            return
+        try:
+            batch.commit()
+        except Exception as error:
+            self._fail(batch.writes, error)
+            return
         settle(batch)
         if batch.changes:
             self.listeners.published(batch.changes)
@@ -247,8 +273,13 @@ class SqliteDatabase:
             self._synced = wanted
 
     def _fail(self, writes: list[Write], error: Exception) -> None:
+        """Nothing of the open transaction is stored, as far as anybody can say."""
+        self._batch = None
         self._give_up()
-        if not isinstance(error, StoreUnavailable):
-            error = StoreUnavailable(f"the database cannot be used now: {error}; try again later")
-        refuse((write.future for write in writes), error)
+        known = isinstance(error, StoreUnavailable)
+        told = error if known else StoreUnavailable(f"{_UNUSABLE}: {error}; try again later")
+        refuse((write.future for write in writes), told)
         self.listeners.failed()
+        if not known:
+            # Our own bug; nobody may wait for ever because of it.
+            raise error

@@ -335,3 +335,72 @@ async def test_a_patient_write_tells_of_a_failure(path: Path) -> None:
     database._give_up()
     with pytest.raises(StoreUnavailable):
         await database.write(put("lost"), patient=True)
+
+
+async def test_a_result_is_heard_before_the_commit_holds_the_loop(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = SqliteDatabase(path)
+    steps: list[str] = []
+    commit = database.commit
+
+    def noted() -> None:
+        steps.append("commit")
+        commit()
+
+    monkeypatch.setattr(database, "commit", noted)
+    loop = asyncio.get_running_loop()
+
+    def heard(_: None) -> None:
+        steps.append("heard")
+        loop.call_soon(steps.append, "sent")
+
+    await asyncio.gather(database.write(put("a"), written=heard), database.write(put("b")))
+    assert steps == ["heard", "sent", "commit"]
+    # A read never sees what may be undone: what is open is committed before it.
+    steps.clear()
+    seen: list[asyncio.Task[list[str]]] = []
+    write = database.write(
+        put("c"), written=lambda _: seen.append(loop.create_task(names(database)))
+    )
+    await write
+    assert await asyncio.gather(*seen) == [["a", "b", "c"]]
+    assert steps == ["commit"]
+    await database.close()
+
+
+async def test_what_was_heard_before_a_commit_that_fails_is_not_stored(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = SqliteDatabase(path)
+    await database.write(put("before"))
+    heard: list[None] = []
+    told: list[ChangeSet] = []
+    database.listeners.on_commit(told.append)
+
+    def full() -> None:
+        raise StoreUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "commit", full)
+        results = await asyncio.gather(
+            database.write(put("a"), written=heard.append),
+            database.write(lambda tx: tx.note("j", NOW, "queued")),
+            return_exceptions=True,
+        )
+    assert [str(result) for result in results] == ["the disk is full"] * 2
+    assert (heard, told) == ([None], [])
+    assert await names(database) == ["before"]
+    await database.close()
+
+
+async def test_closing_commits_what_is_open(path: Path) -> None:
+    database = SqliteDatabase(path)
+    heard = asyncio.Event()
+    future = database.write(put("open"), written=lambda _: heard.set())
+    await heard.wait()
+    await database.close()
+    await future
+    reopened = SqliteDatabase(path)
+    assert await names(reopened) == ["open"]
+    await reopened.close()

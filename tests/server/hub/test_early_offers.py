@@ -1,0 +1,200 @@
+"""Offers leave before the commit that assigns them: when it fails, nothing has started and nothing
+will. On SQLite: only its commits hold the loop."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from remote_protocol import messages as m
+from remote_protocol.messages import Phase, Verdict
+from remote_protocol.states import AttemptState, JobState
+from remote_server import dispatcher
+from remote_server.errors import StoreUnavailable
+from remote_server.hub import HubTerms
+from tests.support.databases import new_database, sqlite_of
+from tests.support.fake_agent import FakeAgent, holds
+from tests.support.live_hub import LiveHub, live_hub, until
+
+_OFFERED = "SELECT count(*) FROM attempts WHERE state = 'offered'"
+
+
+@pytest.fixture
+async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LiveHub]:
+    """A running hub that soon tries again."""
+    monkeypatch.setattr(dispatcher, "RETRY", 0.02)
+    async with live_hub(tmp_path, HubTerms(), new_database(tmp_path, "sqlite")) as found:
+        monkeypatch.setattr(found.hub._recovery, "_pause", 0.02)
+        yield found
+
+
+class Commits:
+    """Does something at each commit, while the loop stands still, from the first one that assigns
+    an attempt on."""
+
+    def __init__(self, place: LiveHub, act: Callable[[], object]) -> None:
+        self._database = sqlite_of(place.store)
+        self._real = self._database.commit
+        self._act = act
+        self.seen = 0
+
+    def __enter__(self) -> Commits:
+        self._database.commit = self._commit  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.commit = self._real  # type: ignore[method-assign]
+
+    def _commit(self) -> None:
+        connection = self._database._connection
+        assert isinstance(connection, sqlite3.Connection)
+        if self.seen or connection.execute(_OFFERED).fetchone()[0]:
+            self.seen += 1
+            self._act()
+        self._real()
+
+
+def full() -> None:
+    raise StoreUnavailable("the database cannot be used now: database or disk is full")
+
+
+def arrived(agent: FakeAgent) -> bytes:
+    """What has come to the agent's host, and was not read by it."""
+    transport = agent.socket.get_extra_info("socket")
+    with socket.socket(fileno=os.dup(transport.fileno())) as copy:
+        copy.settimeout(30)
+        return copy.recv(1 << 16, socket.MSG_PEEK)
+
+
+async def test_an_offer_is_with_its_agent_before_its_commit(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await agent.beat()
+        seen: list[bytes] = []
+
+        def look() -> None:
+            if not seen:
+                seen.append(arrived(agent))
+
+        with Commits(place, look):
+            job = await place.submit()
+            key = await agent.start()
+        assert key == (job, 1)
+        assert b'"type":"offer"' in seen[0] and job.encode() in seen[0]
+        await agent.finish(key)
+
+
+async def test_one_whose_commit_fails_is_not_confirmed_and_comes_again(place: LiveHub) -> None:
+    job = await place.submit()
+    async with place.agent() as agent:
+        with Commits(place, full):
+            await agent.hello()
+            key = await agent.offered()
+            await until(lambda: not place.slot().eligible)
+            assert (await place.job(job)).state is JobState.QUEUED
+            assert await place.store.attempts_of(job) == []
+            assert not (await agent.beat()).eligible
+            offers = [said for said in agent.heard if isinstance(said, m.Offer)]
+            assert len(offers) == 1, "nothing more is offered before the database works"
+        await agent.hear(m.Resync)
+        welcome = await agent.hello()
+        assert welcome.rulings == []
+        assert await agent.offered() == key == (job, 1)
+        await agent.send(agent.acceptance(key))
+        assert (await agent.hear(m.Confirm)).attempt == key
+        await agent.finish(key)
+    assert (await place.attempt(key)).state is AttemptState.ENDED
+    told = [event.what for event in await place.store.timeline(job)]
+    assert told.count("assigned") == told.count("accepted") == 1
+
+
+async def test_an_agent_that_holds_one_whose_commit_failed_lets_go(place: LiveHub) -> None:
+    """It was accepted on the disk of its host; the acceptance was not read before the hello."""
+    job = await place.submit()
+    async with place.agent() as agent:
+        with Commits(place, full):
+            await agent.hello()
+            key = await agent.offered()
+        await agent.hear(m.Resync)
+        welcome = await agent.hello(holds(key, Phase.ACCEPTED))
+        assert [(r.attempt, r.verdict) for r in welcome.rulings] == [(key, Verdict.SUPERSEDED)]
+        # Whatever it says of the former offer is of no account beside the new one.
+        former = agent.acceptance(key)
+        assert await agent.offered() == key
+        await agent.send(former)
+        await agent.send(agent.acceptance(key))
+        assert (await agent.hear(m.Confirm)).attempt == key
+        await agent.finish(key)
+    assert (await place.job(job)).state is JobState.SUCCEEDED
+
+
+async def test_one_whose_commit_failed_may_go_to_another_agent(place: LiveHub) -> None:
+    job = await place.submit()
+    place.hub._recovery._pause = 3600
+    async with place.agent("a") as first, place.agent("b") as second:
+        with Commits(place, full):
+            await first.hello()
+            key = await first.offered()
+            await until(lambda: not place.slot("a").eligible)
+        await second.hello()
+        assert await second.start() == key
+        # Too late, by the wrong agent: it is not confirmed, and what it has is not kept.
+        await first.send(first.acceptance(key))
+        assert (await first.hear(m.Superseded)).attempt == key
+        place.hub._recovered()
+        await first.hear(m.Resync)
+        welcome = await first.hello(holds(key, Phase.ACCEPTED))
+        assert [r.verdict for r in welcome.rulings] == [Verdict.SUPERSEDED]
+        await second.finish(key)
+    assert not [said for said in first.heard if isinstance(said, m.Confirm)]
+    attempt = await place.attempt(key)
+    assert (attempt.agent, attempt.state, key) == ("b", AttemptState.ENDED, (job, 1))
+
+
+async def test_a_job_that_is_not_stored_is_offered_in_vain(place: LiveHub) -> None:
+    """It is offered before the commit that stores it: its submitter is told that it failed."""
+    async with place.agent() as agent:
+        await agent.hello()
+        await agent.beat()
+        with Commits(place, full):
+            with pytest.raises(StoreUnavailable, match="disk is full"):
+                await place.submit()
+            key = await agent.offered()
+        await agent.send(agent.acceptance(key))
+        assert (await agent.hear(m.Superseded)).attempt == key
+        await until(lambda: place.slot().eligible)
+        await agent.hello()
+        assert (await place.store.counts(), await place.store.demands()) == ({}, {})
+        assert place.slot().leases == {}
+        # Its place is free again.
+        await place.submit()
+        await agent.finish(await agent.start())
+
+
+async def test_one_that_was_stored_in_spite_of_a_failure_is_not_lost(place: LiveHub) -> None:
+    """Nobody could say whether the commit was made: the database says so to the next hello."""
+    job = await place.submit()
+    database = sqlite_of(place.store)
+
+    def made_and_denied() -> None:
+        database.command("COMMIT")
+        full()
+
+    async with place.agent() as agent:
+        with Commits(place, made_and_denied):
+            await agent.hello()
+            key = await agent.offered()
+            await until(lambda: not place.slot().eligible)
+        assert (await place.attempt(key)).state is AttemptState.OFFERED
+        await agent.hear(m.Resync)
+        welcome = await agent.hello(holds(key, Phase.ACCEPTED))
+        assert [r.verdict for r in welcome.rulings] == [Verdict.KEEP]
+        await agent.send(agent.acceptance(key))
+        assert (await agent.hear(m.Confirm)).attempt == key
+        await agent.finish(key)
+    assert (await place.job(job)).state is JobState.SUCCEEDED
