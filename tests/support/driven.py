@@ -61,6 +61,8 @@ class RecordingPort:
             raise OSError(28, "No space left on device")
         self.done.append(("store", offer.attempt))
 
+    unaccepted: frozenset[AttemptId] = frozenset()
+
     def mend(self) -> bool:
         return False
 

@@ -146,9 +146,10 @@ class Agent:
         self._shutdown.unsent = lambda: artifacts.pending
         self._contents = contents = Contents(self._make_contents)
         self._relays = relays = Relays(state_dir, lambda: link.endpoint, session.attempts, runner)
+        self._store = store = AttemptStore(journal)
         ports = Ports(
             link=link,
-            store=AttemptStore(journal),
+            store=store,
             runner=runner,
             secrets=SecretStart(runner, secrets, relays),
             uploader=self._uploader,
@@ -179,6 +180,7 @@ class Agent:
         protect_from_oom()
         if self._config.secrets.env_allow:
             forbid_inspection()
+        self._store.open(self._driver.handle)
         self._runner.open(self._driver.handle)
         left = self._runner.reattach()
         for found in left:

@@ -1,8 +1,8 @@
 """The session driver: whatever happens goes into the session, its effects are carried out.
 
 May touch whatever its ports reach, always at once and in order; nothing here waits. Between an
-offer and the start of its process lie one fsync and not a single pause: that path is what users
-feel.
+offer and the start of its process lie one write to the disk, shared by all offers of a turn of the
+loop, and no other pause: that path is what users feel.
 """
 
 from __future__ import annotations
@@ -54,7 +54,6 @@ from remote_agent.session.events import (
     LinkClosed,
     LinkOpened,
     OfferFailed,
-    OfferStored,
     Received,
     SettingsChanged,
     ShuttingDown,
@@ -120,8 +119,8 @@ class SessionDriver:
                 event = self._events.popleft()
                 for effect in self.session.handle(event, self._now()):
                     CARRIED_OUT[type(effect)](self, effect)
-                if type(event) is OfferStored or type(event) is OfferFailed:
-                    self._after_store(event)
+                if type(event) is OfferFailed:
+                    self._not_stored(event)
                 if self.watch is not None:
                     self._show(self.watch, event)
         finally:
@@ -260,14 +259,13 @@ class SessionDriver:
 
     def _store(self, effect: Store) -> None:
         answer = self._ports.store.store(effect.offer)
+        # It counts before the next offer is heard.
+        if type(answer) is not OfferFailed and self._ports.shutdown.attempt_taken():
+            self.reconsider()
         if answer is not None:
             self.handle(answer)
 
-    def _after_store(self, answer: OfferStored | OfferFailed) -> None:
-        if isinstance(answer, OfferStored):
-            if self._ports.shutdown.attempt_taken():
-                self.reconsider()
-            return
+    def _not_stored(self, answer: OfferFailed) -> None:
         if answer.reason is Refusal.DISK:
             # The host's fault: it takes no jobs until it can write one.
             self._ports.disk.refused(answer.detail)

@@ -1,6 +1,13 @@
-"""Makes offered attempts durable, and says in words why one cannot be. May touch the journal."""
+"""Makes offered attempts durable, and says in words why one cannot be. May touch the journal.
+
+Offers that come at once are accepted at once: one write to the disk serves all that were stored in
+a turn of the loop.
+"""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -9,7 +16,8 @@ from remote_agent.journal import Journal
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.users import NoUserFree
 from remote_agent.planning.work import NotAllowed
-from remote_agent.session.events import OfferFailed, OfferStored
+from remote_agent.session.events import Event, OfferFailed, OfferStored
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Offer, Refusal
 
@@ -17,13 +25,21 @@ log = structlog.get_logger("agent")
 
 
 class AttemptStore:
-    """Writes attempts into the journal."""
+    """Writes attempts into the journal, and reports what was not known at once."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._report: Callable[[Event], None] = _nobody
+        self._written: list[AttemptId] = []
+        """Attempts that are to be accepted when all offers of this turn of the loop are heard."""
 
-    def store(self, offer: Offer) -> OfferStored | OfferFailed:
-        """Make an attempt's directory durable; OfferFailed says why that is impossible."""
+    def open(self, report: Callable[[Event], None]) -> None:
+        """Report to this one from now on."""
+        self._report = report
+
+    def store(self, offer: Offer) -> OfferStored | OfferFailed | None:
+        """Make an attempt durable; OfferFailed says why that is impossible. None: that is reported
+        in the loop's next turn."""
         key = offer.attempt
         try:
             self._write(offer)
@@ -36,17 +52,29 @@ class AttemptStore:
             log.warning("an offer was refused", attempt=str(key), reason=str(error))
             return OfferFailed(key, Refusal.POLICY, str(error)[:MAX_TEXT])
         except OSError as error:
-            why = os_words(error, "the state directory")
-            text = f"no attempt can be written to the disk: {why}"
-            log.error("an offer was refused", attempt=str(key), reason=text)
-            return OfferFailed(key, Refusal.DISK, text)
+            return _refused_by_disk(key, error)
         except Exception as error:
             # One job that this agent cannot even prepare must not take the agent down, again and
             # again with each new offer of it.
             log.exception("an offer cannot be prepared", attempt=str(key))
             text = f"this agent cannot prepare the job: {error}"[:MAX_TEXT]
             return OfferFailed(key, Refusal.POLICY, text)
-        return OfferStored(key)
+        if key not in self._journal.unaccepted:
+            return OfferStored(key)
+        if not self._written:
+            asyncio.get_running_loop().call_soon(self._accept)
+        self._written.append(key)
+        return None
+
+    def _accept(self) -> None:
+        keys, self._written = self._written, []
+        answers: list[OfferStored | OfferFailed] = [OfferStored(key) for key in keys]
+        try:
+            self._journal.accept()
+        except OSError as error:
+            answers = [_refused_by_disk(key, error) for key in keys]
+        for answer in answers:
+            self._report(answer)
 
     def _write(self, offer: Offer) -> None:
         try:
@@ -55,3 +83,14 @@ class AttemptStore:
             if not self._journal.mend():
                 raise
             self._journal.store(offer)
+
+
+def _refused_by_disk(key: AttemptId, error: OSError) -> OfferFailed:
+    why = os_words(error, "the state directory")
+    text = f"no attempt can be written to the disk: {why}"
+    log.error("an offer was refused", attempt=str(key), reason=text)
+    return OfferFailed(key, Refusal.DISK, text)
+
+
+def _nobody(event: Event) -> None:
+    """Nothing is stored before somebody is there to hear of it."""

@@ -1,4 +1,4 @@
-"""One attempt's directory as the agent sees it: writing it durably, reading what it says.
+"""One attempt's directory as the agent sees it: writing it, reading what it says.
 
 Touches that directory and its work directory. `docs/attempt-directory.md` is the contract with
 the shim, who writes all that concerns the run.
@@ -16,11 +16,12 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from remote_agent.journal.spares import Spare, make_empty
+from remote_agent.journal.spares import make_empty
 from remote_agent.planning.paths import FOLDERS, JobPaths
 from remote_agent.planning.work import WorkFile
 from remote_agent.processes import (
     HOST_FAULTS,
+    KEEP,
     READ,
     REPLACE,
     Folder,
@@ -37,7 +38,7 @@ from remote_agent.processes import (
 from remote_agent.shim.layout import EXIT, KEY, MASK_FILE, ORDER, SETTLED, STARTED, VERSION
 from remote_agent.shim.order import Order
 from remote_agent.shim.record import has_begun, read_bounded, read_record
-from remote_agent.spool import SpoolReader
+from remote_agent.spool import LIVE, SpoolReader
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ended, Offer, Phase
@@ -105,17 +106,16 @@ def write_directory(
     boot_id: str,
     paths: JobPaths,
     files: Iterable[WorkFile] = (),
-    spare: Spare | None = None,
+    spare: Path | None = None,
 ) -> None:
     """Make an attempt's directory, of an empty one if there is a `spare`, and its job's `files` at
     `paths`. OSError, BadFile: nothing of it is left.
 
-    It gets its name when it is complete, so a crash leaves no half attempt behind. With
-    `order.sync` everything that a start needs is on the disk when this returns (I4).
+    It gets its name when it is complete, so a crash of the agent leaves no half attempt behind.
+    Nothing is forced to the disk: no attempt outlives its host, and that it was accepted stands
+    elsewhere (`acceptances`).
     """
-    new = directory.with_name(f"{NEW}{directory.name}") if spare is None else spare.path
-    files = list(files)
-    named = spare is not None and spare.durable and not files and order.mask_file is None
+    new = directory.with_name(f"{NEW}{directory.name}") if spare is None else spare
     home = paths.home.with_name(f"{NEW}{directory.name}") if paths.apart else new
     try:
         if spare is None:
@@ -130,24 +130,16 @@ def write_directory(
             if file.content is not None:
                 continue
             if file.own:
-                _write(home / file.path, file.data, file.mode, order.sync)
+                _write(home / file.path, file.data, file.mode)
             else:
                 work = home / paths.work.name if paths.inside else paths.work
-                _put_file(work, file, order.sync)
+                _put_file(work, file)
         _write_order(new, order, offer, boot_id)
         if paths.apart:
             if order.uid is not None:
                 chown_tree(str(home), order.uid, order.gid)
             rename(home, paths.home)
         rename(new, directory)
-        if order.sync:
-            # After the rename, so that one commit of the file system's journal carries it all:
-            # syncing the file writes it, the directories then find nothing left to write.
-            place = str(directory)
-            sync(f"{place}{os.sep}{ORDER}")
-            if not named:
-                sync(place)
-            sync(os.path.dirname(place))
     except BaseException:
         for half in {new, home, paths.home, paths.work, directory}:
             with suppress(OSError):
@@ -158,16 +150,16 @@ def write_directory(
 def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> None:
     text = offer.model_dump_json(exclude_none=True)
     body = f'{{"v":{VERSION},"boot_id":{json.dumps(boot_id)},"offer":{text}}}\n'
-    _write(f"{directory}{os.sep}{ORDER}", order.line() + body.encode(), 0o600)
+    _write(f"{directory}{os.sep}{ORDER}", order.line() + body.encode(), 0o600, KEEP)
 
 
-def _put_file(work: Path, file: WorkFile, durable: bool) -> None:
+def _put_file(work: Path, file: WorkFile) -> None:
     target = work / file.path
     if problem := name_problem(file.path):
         raise BadFile(f"the job's file {file.path!r} cannot be put there: {problem}")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(target, file.data, file.mode, durable)
+        _write(target, file.data, file.mode)
     except (OSError, ValueError) as error:
         # What no host can be blamed for: a name that is too long, or another file in the way.
         if isinstance(error, OSError) and error.errno in HOST_FAULTS | _CLOSED:
@@ -185,16 +177,14 @@ def _words(path: str, error: OSError | ValueError) -> str:
     return text + (getattr(error, "strerror", None) or str(error))
 
 
-def _write(path: Path | str, data: bytes, mode: int, durable: bool = False) -> None:
-    descriptor = open_file(path, REPLACE, 0o600)
+def _write(path: Path | str, data: bytes, mode: int, how: int = REPLACE) -> None:
+    descriptor = open_file(path, how, 0o600)
     try:
         written = os.write(descriptor, data)
         while written < len(data):
             written += os.write(descriptor, memoryview(data)[written:])
         if mode != 0o600:
             set_mode(descriptor, mode)
-        if durable:
-            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -234,6 +224,9 @@ def _read(folder: Folder, key: str) -> DirectoryContents | None:
     if folder.exists(SETTLED):
         return None
     order, offer, boot_id = _read_offer(folder)
+    if order.get(KEY) != key:
+        # The host has lost power before the new one was on the disk.
+        raise BrokenDirectory(f"its {ORDER} is that of another attempt")
     begun = has_begun(folder)
     # The lock first: a shim writes its exit record before it lets go. It is never tested
     # before a shim has begun: the look itself holds the lock for a moment.
@@ -331,3 +324,25 @@ def size_of(directory: Path) -> int:
         return reader.size()
     finally:
         reader.close()
+
+
+def sync_end(directory: Path) -> None:
+    """Force an attempt's end to the disk, with all that is read of it after a restart of the host.
+    OSError when the disk refuses; nothing for one that is gone."""
+    with suppress(FileNotFoundError):
+        for name in (ORDER, LIVE, EXIT):
+            with suppress(FileNotFoundError):
+                sync(directory / name)
+        sync(directory)
+        sync(directory.parent)
+
+
+def is_kept(directory: Path) -> bool:
+    """Whether a shim keeps this attempt now. For attempts that have begun."""
+    try:
+        with Folder(directory) as folder:
+            return has_begun(folder) and folder.locked()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True

@@ -1,22 +1,21 @@
 """All attempts of this agent: kept durably, found again after any crash, forgotten when settled.
 
-Touches `<state>/attempts`, the work directories, and, for attempts whose shim died, what is left
-of their processes. Every call is short; deleting much at once is the janitor's, piece by piece.
+Touches `<state>/attempts`, `<state>/accepted`, the work directories, and, for attempts whose shim
+died, what is left of their processes. Every call is short; deleting much at once is the janitor's,
+piece by piece.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from remote_agent.config import Config
+from remote_agent.journal.acceptances import Acceptances
 from remote_agent.journal.artifacts import ArtifactFiles
 from remote_agent.journal.containers import Containers
 from remote_agent.journal.directory import (
@@ -24,21 +23,27 @@ from remote_agent.journal.directory import (
     AttemptRecord,
     BadFile,
     BrokenDirectory,
-    DirectoryContents,
     NumberUsed,
     StartRecord,
-    ended_from,
+    is_kept,
     read_directory,
     size_of,
+    sync_end,
     write_directory,
 )
 from remote_agent.journal.environments import EnvironmentCache
 from remote_agent.journal.files import JobFiles
 from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, open_directory, parse_key
 from remote_agent.journal.inputs import InputFiles
-from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
+from remote_agent.journal.losses import (
+    RESTARTED,
+    Losses,
+    refused_start,
+    without_directory,
+    write_end,
+)
 from remote_agent.journal.secret_folders import SecretFolders
-from remote_agent.journal.settled import SettledLog, leave_log
+from remote_agent.journal.settled import SettledLog, SettledLogs, leave_log
 from remote_agent.journal.spares import SpareDirectories
 from remote_agent.journal.trash import Trash
 from remote_agent.journal.users import Users
@@ -46,15 +51,12 @@ from remote_agent.planning import kinds
 from remote_agent.planning.order import HostContext, make_order
 from remote_agent.planning.paths import FOLDERS, JobPaths
 from remote_agent.planning.work import Interpreter, Work
-from remote_agent.processes import SCARCE, Account, Folder, boot_id, sync
-from remote_agent.shim.launcher_client import tell
+from remote_agent.processes import SCARCE, Account, Folder, boot_id
 from remote_agent.shim.layout import ARTIFACT_LIST, EXIT, SETTLED
-from remote_agent.shim.record import has_begun, mark_begun, write_record
-from remote_agent.spool import LIVE, SpoolReader
+from remote_agent.spool import SpoolReader
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.messages import Ended, Offer, Phase
+from remote_protocol.messages import Offer, Phase
 from remote_protocol.spec import JobSpec
-from remote_protocol.states import EndReason
 
 log = structlog.get_logger("journal")
 
@@ -74,8 +76,9 @@ class Journal:
         self._paths: dict[AttemptId, Path] = {}
         """Directories of attempts that were stored and not settled: making a path costs more than
         most of what is done with it."""
-        self._named: set[AttemptId] = set()
-        """Those of them whose directories' names were forced to the disk."""
+        self.unaccepted: set[AttemptId] = set()
+        """Those of them that `accept` has still to force to the disk."""
+        self._accepted = Acceptances(config.state_dir, self._boot_id)
         self.inputs = InputFiles(self.path, config.limits.min_free_disk // 2)
         self._trash = Trash(self._root)
         self._secrets = SecretFolders(host.secret_prefix)
@@ -88,13 +91,16 @@ class Journal:
         """Those that are to be sent."""
         self.on_interpreter: Callable[[AttemptId, Interpreter], None] = _nobody
         """Hears which warm interpreter an attempt that is being stored would be forked from."""
-        self._reported: set[str] = set()
-        """Names of directories that were reported as unreadable."""
+        self._logs = SettledLogs(self._root, self._folder)
+        self._losses = Losses(
+            self._folder, self.users, self.containers, self._secrets, self._boot_id
+        )
         self.adjust(config)
 
     def adjust(self, config: Config) -> None:
         """The configuration was read again: it holds for attempts that are stored from now on."""
         self._config = config
+        self._losses.durable = self._durable
         self.inputs.reserve = config.limits.min_free_disk // 2
         self.files.adjust(config)
         if self._spares.folders != self.files.folders:
@@ -112,6 +118,10 @@ class Journal:
         """Make a directory and a file, and remove them. OSError when the disk refuses."""
         self._folder.probe()
 
+    @property
+    def _durable(self) -> bool:
+        return self._config.agent.durability == "full"
+
     def path(self, key: AttemptId) -> Path:
         """The directory of an attempt."""
         path = self._paths.get(key)
@@ -124,8 +134,9 @@ class Journal:
     # Store --------------------------------------------------------------------------------------
 
     def store(self, offer: Offer) -> None:
-        """Make an attempt durable, ready for its shim (I4). OSError: nothing of it is left.
-        NumberUsed: it has run here."""
+        """Write an attempt's directory, ready for its shim; nobody hears of it before `accept`, if
+        it is one of the `unaccepted` then. OSError: nothing of it is left. NumberUsed: it has run
+        here."""
         key = offer.attempt
         directory = self.path(key)
         if os.path.lexists(directory):
@@ -136,6 +147,23 @@ class Journal:
             self.users.release(key)
             raise
         self._paths[key] = directory
+        if self._durable:
+            self.unaccepted.add(key)
+
+    def accept(self) -> None:
+        """Force to the disk that all attempts stored since are accepted (I4). OSError: nothing of
+        them is left."""
+        keys, self.unaccepted = self.unaccepted, set()
+        try:
+            self._accepted.add(keys)
+        except OSError:
+            for key in keys:
+                self._paths.pop(key, None)
+                self.users.release(key)
+                with suppress(OSError):
+                    self.files.discard(key)
+                    self._trash.take(self.path(key))
+            raise
 
     def _make_way(self, key: AttemptId, directory: Path) -> None:
         """Something has an attempt's name already."""
@@ -155,8 +183,6 @@ class Journal:
         try:
             spare = self._spares.take()
             write_directory(directory, order, offer, self._boot_id, paths, work.files, spare)
-            if order.sync:
-                self._named.add(offer.attempt)
             if work.interpreter is not None:
                 self.on_interpreter(offer.attempt, work.interpreter)
         except BadFile as error:
@@ -164,17 +190,7 @@ class Journal:
             bare = offer.spec.model_copy(update={"files": []})
             offer = offer.model_copy(update={"spec": bare})
             write_directory(directory, order, offer, self._boot_id, paths)
-            self._write_exit(
-                directory,
-                {
-                    "exit_code": 126,
-                    "end_reason": EndReason.SPAWN_ERROR.value,
-                    "end_detail": str(error),
-                    "size": 0,
-                    "checksum": 0,
-                    "ended_at": time.time(),
-                },
-            )
+            write_end(directory, refused_start(str(error)), self._durable)
 
     def planned(self, key: AttemptId, spec: JobSpec) -> tuple[JobPaths, Work]:
         """Where an attempt's job has its files, and what its planner makes of it."""
@@ -188,7 +204,9 @@ class Journal:
         that is moved aside, its attempt is lost, and the log says so. OSError when the host is
         short of what any look needs."""
         found = []
-        for name in sorted(self._folder.names()):
+        names = self._folder.names()
+        self._accepted.keep(names)
+        for name in sorted({*names, *map(str, self._accepted.former)}):
             if name.startswith(NEW):
                 self._trash.take(self._root / name)
             if name.startswith("."):
@@ -216,35 +234,37 @@ class Journal:
 
     def kill_rest(self, key: AttemptId, started: StartRecord | None) -> int:
         """Kill what is left of an attempt's job, and remove its secrets; how many processes."""
-        killed = kill_rest(key, started, self.users.of(key))
-        self._secrets.remove(key)
-        return killed
+        return self._losses.kill_rest(key, started)
 
     def look(self, key: AttemptId, again: bool = True) -> AttemptRecord | None:
         """What the disk says about an attempt; None when there is none, or it is settled.
 
         One whose shim died is ended here: what it left is killed, and the record says `lost`. So
-        is one whose directory is damaged, after another try if `again`. OSError when the host does
-        not let us look.
+        is one whose directory is damaged, after another try if `again`, and one whose directory was
+        not yet on the disk when the host lost power. OSError when the host does not let us look.
         """
         directory = self.path(key)
         try:
             reading = read_directory(directory)
         except FileNotFoundError:
-            return None
+            return self._lost_with_host(key) if key in self._accepted.former else None
         except BrokenDirectory as error:
+            if key in self._accepted.former:
+                self._trash.take(directory)
+                return self._lost_with_host(key)
             if again and self.mend():
                 return self.look(key, again=False)
             return self.abandon(key, str(error))
         if reading is None:
+            self._accepted.remove(key)
             return None
         if reading.order.get("exclusive_user") and isinstance(uid := reading.order.get("uid"), int):
             self.users.hold(key, uid)
         ended, phase = None, Phase.RUNNING
         if reading.exit is not None:
-            ended = self._trust_exit_record(key, reading)
+            ended = self._losses.trust(key, directory, reading)
         elif not reading.kept and (reading.begun or reading.boot_id != self._boot_id):
-            ended = self._record_loss(key, reading)
+            ended = self._losses.record(key, directory, reading)
         elif not reading.begun:
             phase = Phase.ACCEPTED
         if ended is not None:
@@ -254,75 +274,27 @@ class Journal:
         size = size_of(directory) if reading.begun else 0
         return AttemptRecord(key, reading.offer, phase, size, reading.started, None)
 
-    def _trust_exit_record(self, key: AttemptId, reading: DirectoryContents) -> Ended:
-        """The end as its record tells it, unless a power loss took a part of the log."""
-        assert reading.exit is not None
-        try:
-            ended = ended_from(key, reading.exit)
-        except ValidationError:
-            return self._record_loss(key, reading)
-        rebooted = reading.boot_id != self._boot_id
-        if rebooted and size_of(self.path(key)) < ended.size:
-            return self._record_loss(key, reading)
-        return ended
-
-    def _record_loss(self, key: AttemptId, reading: DirectoryContents) -> Ended:
-        """Record the loss of an attempt whose shim is dead, after killing what is left of it."""
-        directory, started = self.path(key), reading.started
-        rebooted = (started.boot_id if started else reading.boot_id) != self._boot_id
-        detail = "the host restarted" if rebooted else "the shim died"
-        if not rebooted:
-            detail += killed_words(self.kill_rest(key, started))
-        if reading.order.get("workload") == "container":
-            # An engine may start containers again after the host did.
-            detail += self.containers.remove(key)
-        if reading.damage:
-            detail += f"; its directory was damaged: {reading.damage}"
-        body = lost(detail, *measure(directory, key), started)
-        log.warning("an attempt is lost", attempt=str(key), reason=detail)
-        # On a full disk the record is made again at the next look; nothing is lost by that.
-        with suppress(OSError):
-            self._write_exit(directory, body)
-        return ended_from(key, body)
+    def _lost_with_host(self, key: AttemptId) -> AttemptRecord:
+        log.warning(
+            "of an attempt accepted before the host restarted nothing is left", attempt=str(key)
+        )
+        return without_directory(key, RESTARTED)
 
     def abandon(self, key: AttemptId, reason: str) -> AttemptRecord:
         """Give up an attempt whose directory is damaged: kill what runs of it, set it aside."""
-        directory = self.path(key)
-        tell(directory, {"do": "kill", "reason": EndReason.LOST.value, "detail": reason})
-        killed = killed_words(self.kill_rest(key, None))
-        self._folder.set_aside(directory.name, reason)
-        body = lost(f"its directory on the host was damaged: {reason}{killed}", 0, 0, None)
-        return AttemptRecord(key, None, Phase.ENDED, 0, None, ended_from(key, body))
-
-    def _write_exit(self, directory: Path, body: dict[str, Any]) -> None:
-        with Folder(directory) as folder:
-            with suppress(FileExistsError):
-                os.close(mark_begun(folder))
-            write_record(folder, EXIT, body, self._config.agent.durability == "full")
+        return self._losses.abandon(key, self.path(key), reason)
 
     def sync(self, key: AttemptId) -> None:
         """Force the end of an attempt to the disk, unless durability says it need not be.
 
         OSError when the disk refuses; nothing for an attempt that is settled already.
         """
-        if self._config.agent.durability != "full":
-            return
-        directory = self.path(key)
-        with suppress(FileNotFoundError):
-            for name in (LIVE, EXIT):
-                with suppress(FileNotFoundError):
-                    sync(directory / name)
-            sync(directory)
+        if self._durable:
+            sync_end(self.path(key))
 
     def lives(self, key: AttemptId) -> bool:
         """Whether a shim keeps this attempt now. For attempts that have begun."""
-        try:
-            with Folder(self.path(key)) as folder:
-                return has_begun(folder) and folder.locked()
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
+        return is_kept(self.path(key))
 
     # Forget -------------------------------------------------------------------------------------
 
@@ -333,6 +305,7 @@ class Journal:
         """
         directory = self.path(key)
         self._paths.pop(key, None)
+        self.unaccepted.discard(key)
         self.inputs.forget(key)
         # Looked up once: processes of the agent's own user may put something else there meanwhile.
         folder = None
@@ -345,11 +318,10 @@ class Journal:
         finally:
             if folder is not None:
                 folder.close()
+        self._accepted.remove(key)
 
     def _settle(self, key: AttemptId, directory: Path, folder: Folder | None) -> None:
-        named = key in self._named
-        self._named.discard(key)
-        kept = folder is not None and self._spares.keep(directory, folder, named)
+        kept = folder is not None and self._spares.keep(directory, folder)
         if folder is not None and not kept and folder.exists(ARTIFACT_LIST):
             self.artifacts.settle(key, folder)
             return
@@ -364,24 +336,7 @@ class Journal:
     def kept(self) -> Iterator[SettledLog]:
         """The settled attempts whose logs are still here, in no order. One that cannot be read is
         reported, and hides no other."""
-        for name in self._folder.names():
-            key = parse_key(name)
-            if key is None:
-                continue
-            directory = self._root / name
-            try:
-                with Folder(directory) as folder:
-                    at = folder.changed_at(SETTLED)
-                if at is not None:
-                    yield SettledLog(key, at, self.spool(key).disk_usage())
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                if name not in self._reported:
-                    log.warning(
-                        "a settled attempt cannot be read", path=str(directory), reason=str(error)
-                    )
-                    self._reported.add(name)
+        return self._logs.find()
 
     def remove(self, key: AttemptId) -> None:
         """Take an attempt's directory away, log and all; its disk space comes back with `purge`."""

@@ -1,18 +1,23 @@
-"""What stays of a settled attempt: its log, until retention removes it. Touches its directory."""
+"""What stays of settled attempts: their logs, until retention removes them. Touches their
+directories."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
 from remote_agent.journal.directory import damage_by_job
+from remote_agent.journal.folder import AttemptsFolder, parse_key
 from remote_agent.planning import kinds
 from remote_agent.processes import NEW as NEW_FILE
 from remote_agent.processes import Folder
 from remote_agent.shim.layout import INPUT, INPUT_END, MASK_FILE, ORDER, SETTLED, STARTED
+from remote_agent.spool import SpoolReader
 from remote_protocol.attempt_id import AttemptId
 
 log = structlog.get_logger("journal")
@@ -24,6 +29,38 @@ class SettledLog(NamedTuple):
     key: AttemptId
     settled_at: float
     size: int
+
+
+class SettledLogs:
+    """Those of the attempts in the folder at `root`."""
+
+    def __init__(self, root: Path, attempts: AttemptsFolder) -> None:
+        self._root = root
+        self._attempts = attempts
+        self._reported: set[str] = set()
+        """Names of directories that were reported as unreadable."""
+
+    def find(self) -> Iterator[SettledLog]:
+        """All that are still here, in no order. One that cannot be read is reported, and hides no
+        other."""
+        for name in self._attempts.names():
+            key = parse_key(name)
+            if key is None:
+                continue
+            directory = self._root / name
+            try:
+                with Folder(directory) as folder:
+                    at = folder.changed_at(SETTLED)
+                if at is not None:
+                    yield SettledLog(key, at, SpoolReader(directory).disk_usage())
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if name not in self._reported:
+                    log.warning(
+                        "a settled attempt cannot be read", path=str(directory), reason=str(error)
+                    )
+                    self._reported.add(name)
 
 
 def leave_log(key: AttemptId, folder: Folder) -> bool:

@@ -4,10 +4,10 @@ Making and deleting its directories is most of what a short job costs the agent.
 attempts that left nothing are used again, and a few are made while there is time.
 
 One that is used again keeps the files of its order and its records, emptied: making and deleting
-files is dear. The order's keeps its name, too: that is on the disk already, and need not be forced
-there again; the records' get the names of drafts. Their former names may come back when the host
-loses power, on file systems that do not keep the order of changes; such records name another
-attempt, or are empty, and count for nothing (`directory.of_attempt`).
+files is dear. The records' get the names of drafts. Nothing of all that is forced to the disk: what
+was in them may come back when the host loses power, on file systems that do not keep the order of
+changes; such orders and records name another attempt, or are empty, and count for nothing
+(`directory.of_attempt`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from remote_agent.processes import CHANGE, KEEP, WHOLE_TREES, Folder, remove_tree, rename
+from remote_agent.processes import CHANGE, WHOLE_TREES, Folder, remove_tree, rename
 from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, ORDER, STARTED
 from remote_agent.shim.record import read_record
 
@@ -33,14 +33,6 @@ LEAST: Final = 16
 _FILES: Final = frozenset({ORDER, STARTED, EXIT})
 
 
-class Spare(NamedTuple):
-    """An empty directory. `durable`: its names are on the disk, that of an empty order among them;
-    else it has no order."""
-
-    path: Path
-    durable: bool
-
-
 class SpareDirectories:
     """Empty directories in `root`, with these `folders` in them.
 
@@ -50,13 +42,13 @@ class SpareDirectories:
     def __init__(self, root: Path, folders: tuple[str, ...]) -> None:
         self._root = root
         self.folders = folders
-        self._ready: deque[Spare] = deque()
+        self._ready: deque[Path] = deque()
         self._numbers = count()
         for name in os.listdir(root):
             if name.startswith(SPARE):
                 _remove(root / name)
 
-    def take(self) -> Spare | None:
+    def take(self) -> Path | None:
         """A directory that is the caller's from now on; None when there is none."""
         return self._ready.popleft() if self._ready else None
 
@@ -69,49 +61,46 @@ class SpareDirectories:
             except OSError:
                 _remove(path)
                 raise
-            self._ready.append(Spare(path, durable=False))
+            self._ready.append(path)
 
     def drop(self, folders: tuple[str, ...]) -> None:
         """Make others from now on: jobs have their files in another place."""
         while self._ready:
-            _remove(self._ready.pop().path)
+            _remove(self._ready.pop())
         self.folders = folders
 
-    def keep(self, directory: Path, folder: Folder, durable: bool = False) -> bool:
+    def keep(self, directory: Path, folder: Folder) -> bool:
         """Use the directory of a settled attempt, open as `folder`, again; False, and untouched, if
-        that won't do. `durable`: its names were forced to the disk.
+        that won't do.
 
         Nothing of a job may reach the next one. So: its shim has let go, has seen the job's last
         process end (`CLEAN`), and there is nothing in the directory but what every attempt has.
         """
         if len(self._ready) >= MOST or not WHOLE_TREES:
             return False
-        records: list[int] = []
+        files: list[int] = []
         try:
             if not folder.lock() or not self._is_clean(folder, directory.name):
                 return False
             # Plain files of ours, which shall be nobody's through a second name.
-            for name in (STARTED, EXIT):
-                records.append(folder.open(name, CHANGE))
+            for name in _FILES:
+                files.append(folder.open(name, CHANGE))
             path = self._name()
             # Away from its name first: whatever happens from here on, it is no attempt any more.
             rename(directory, path)
             if not folder.is_at(path):
                 # Somebody has put something else there meanwhile. It is removed at the next start.
                 return False
-            for name, record in zip((STARTED, EXIT), records, strict=True):
+            for name in (STARTED, EXIT):
                 folder.rename(name, name + DRAFT)
-                os.ftruncate(record, 0)
-            if durable:
-                _empty(folder, ORDER)
-            else:
-                folder.remove(ORDER)
+            for file in files:
+                os.ftruncate(file, 0)
         except OSError:
             return False
         finally:
-            for record in records:
-                os.close(record)
-        self._ready.append(Spare(path, durable))
+            for file in files:
+                os.close(file)
+        self._ready.append(path)
         return True
 
     def _is_clean(self, directory: Folder, key: str) -> bool:
@@ -135,14 +124,6 @@ def make_empty(path: Path, folders: Iterable[str]) -> None:
         os.mkdir(path, 0o700)
     for folder in folders:
         os.mkdir(path / folder, 0o700)
-
-
-def _empty(folder: Folder, name: str) -> None:
-    descriptor = folder.open(name, KEEP)
-    try:
-        os.ftruncate(descriptor, 0)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -41,7 +41,8 @@ class Send(NamedTuple):
 
 @distinct
 class Store(NamedTuple):
-    """Make the attempt's directory durable (fsync), then report OfferStored or OfferFailed."""
+    """Write the attempt's directory, force to the disk that it is accepted, then report OfferStored
+    or OfferFailed."""
 
     offer: Offer
 

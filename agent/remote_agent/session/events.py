@@ -49,14 +49,14 @@ class Received(NamedTuple):
 
 @distinct
 class OfferStored(NamedTuple):
-    """The attempt's directory is durable (answer to `Store`)."""
+    """The attempt is there, and that it is accepted is on the disk (answer to `Store`)."""
 
     key: AttemptId
 
 
 @distinct
 class OfferFailed(NamedTuple):
-    """The attempt's directory could not be made durable (answer to `Store`)."""
+    """That was impossible (answer to `Store`)."""
 
     key: AttemptId
     reason: Refusal

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from remote_agent.processes import Folder
 from remote_agent.shim.channel import Channel
-from remote_agent.shim.layout import EXIT
+from remote_agent.shim.layout import EXIT, ORDER
 from remote_agent.shim.output import RETRY, Output
 from remote_agent.shim.outputs import without_outputs
 from remote_agent.shim.record import sync_record, write_record
@@ -68,6 +68,10 @@ class Completion:
             with suppress(OSError):
                 self._output.sync()
                 sync_record(self._directory, EXIT)
+                # What the record counts with, and the name of the directory in which this works.
+                self._directory.sync_file(ORDER)
+                with Folder("..") as attempts:
+                    attempts.sync()
 
     def _receive(self) -> None:
         for message in self._channel.receive():

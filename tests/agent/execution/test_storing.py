@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -34,6 +35,62 @@ def test_an_attempt_is_on_the_disk(journal: Journal) -> None:
     wanted = offer()
     assert AttemptStore(journal).store(wanted) == OfferStored(wanted.attempt)
     assert journal.path(wanted.attempt).is_dir()
+
+
+@pytest.fixture
+def durable(tmp_path: Path) -> Journal:
+    return Journal(Config(state_dir=tmp_path), HostContext("a", os.environ))
+
+
+async def test_offers_that_come_at_once_are_accepted_by_one_write(
+    durable: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is said to be stored before that is on the disk, whichever came first."""
+    happened: list[object] = []
+    store = AttemptStore(durable)
+    store.open(happened.append)
+    accept = durable.accept
+
+    def seen() -> None:
+        happened.append("accept")
+        accept()
+
+    monkeypatch.setattr(durable, "accept", seen)
+    first, second, third = (offer() for _ in range(3))
+    assert (store.store(first), store.store(second)) == (None, None)
+    assert happened == []
+    await asyncio.sleep(0)
+    assert happened == ["accept", OfferStored(first.attempt), OfferStored(second.attempt)]
+    assert store.store(third) is None
+    await asyncio.sleep(0)
+    assert happened[3:] == ["accept", OfferStored(third.attempt)]
+    slots = (durable.path(first.attempt).parent.parent / "accepted").read_text().split()
+    assert [str(o.attempt) in slots for o in (first, second, third)] == [True] * 3
+
+
+async def test_a_disk_that_takes_no_acceptance_refuses_all_of_the_turn(
+    durable: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    answers: list[object] = []
+    store = AttemptStore(durable)
+    store.open(answers.append)
+    wanted = [offer(), offer()]
+    with monkeypatch.context() as patch:
+        patch.setattr("remote_agent.journal.acceptances.sync_data", full)
+        for one in wanted:
+            store.store(one)
+        await asyncio.sleep(0)
+    for one, answer in zip(wanted, answers, strict=True):
+        assert isinstance(answer, OfferFailed)
+        assert (answer.key, answer.reason) == (one.attempt, Refusal.DISK)
+        assert "No space left" in answer.detail
+        assert not durable.path(one.attempt).exists(), "nothing of it is left"
+    assert store.store(wanted[0]) is None, "another offer of it is taken"
+    await asyncio.sleep(0)
+    assert answers[2:] == [OfferStored(wanted[0].attempt)]
 
 
 @pytest.mark.parametrize(

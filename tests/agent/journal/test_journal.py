@@ -195,6 +195,84 @@ def test_a_host_that_restarted(
         assert (journal.path(record.key) / STARTED).exists(), "so that no shim starts it any more"
 
 
+def durable(config: Config) -> Config:
+    agent = config.agent.model_copy(update={"durability": "full"})
+    return config.model_copy(update={"agent": agent})
+
+
+@pytest.mark.parametrize("left", ["nothing", "no order", "a former order", "half an order"])
+def test_what_was_accepted_is_lost_with_its_host_whatever_of_it_came_to_the_disk(
+    config: Config, offers: Offers, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    config = durable(config)
+    offer, settled, never = offers(), offers(), offers()
+    journal = Journal(config, HOST)
+    for one in (offer, settled):
+        journal.store(one)
+    journal.accept()
+    journal.settle(key_of(settled))
+    journal.store(never)
+    for one in (offer, never):
+        directory = journal.path(key_of(one))
+        order = directory / ORDER
+        if left == "nothing":
+            shutil.rmtree(directory)
+        elif left == "no order":
+            order.unlink()
+        elif left == "a former order":
+            order.write_text(order.read_text().replace(str(key_of(one)), f"{offers().attempt}"))
+        else:
+            os.truncate(order, 100)
+    monkeypatch.setattr("remote_agent.journal.journal.boot_id", lambda: "another")
+    for _ in range(2):
+        # The server may not have heard of it when this agent dies, too.
+        later = Journal(config, HOST)
+        found = {record.key: record.ended for record in later.scan()}
+        ended = found.pop(key_of(offer))
+        assert ended is not None and ended.end_reason is EndReason.LOST
+        assert (ended.end_detail, ended.size) == ("the host restarted", 0)
+        # The server never heard of the other one: it says so, and that is all.
+        assert {key for key in found if key != key_of(never)} == set()
+    later.settle(key_of(offer))
+    assert key_of(offer) not in {record.key for record in Journal(config, HOST).scan()}
+    later.store(offer)
+    assert look(later, offer).phase is Phase.ACCEPTED, "it has never run"
+
+
+def test_an_end_that_is_on_the_disk_counts_after_a_restart_of_the_host(
+    config: Config, shims: LauncherClient, offers: Offers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = durable(config)
+    journal, offer = Journal(config, HOST), offers(["sh", "-c", "echo x; exit 3"])
+    journal.store(offer)
+    journal.accept()
+    shims.request(journal.path(key_of(offer)))
+    ended = eventually(lambda: look(journal, offer).ended)
+    monkeypatch.setattr("remote_agent.journal.journal.boot_id", lambda: "another")
+    later = Journal(config, HOST)
+    (record,) = later.scan()
+    assert record.ended == ended and ended.exit_code == 3
+    later.settle(record.key)
+    assert Journal(config, HOST).scan() == []
+
+
+def test_an_agent_that_was_killed_finds_what_it_accepted_and_nothing_that_it_had_settled(
+    config: Config, offers: Offers
+) -> None:
+    config = durable(config)
+    journal, held, gone = Journal(config, HOST), offers(), offers()
+    for offer in (held, gone):
+        journal.store(offer)
+    journal.accept()
+    # Killed in the middle of settling it.
+    shutil.rmtree(journal.path(key_of(gone)))
+    later = Journal(config, HOST)
+    assert [(record.key, record.phase) for record in later.scan()] == [
+        (key_of(held), Phase.ACCEPTED)
+    ]
+    assert str(key_of(gone)) not in (config.state_dir / "accepted").read_text()
+
+
 def test_an_end_whose_log_the_power_loss_took_is_lost(
     config: Config,
     journal: Journal,
@@ -438,7 +516,9 @@ def test_an_end_is_forced_to_the_disk_where_that_is_wished(
     (directory / "output.log").touch()
     (directory / EXIT).touch()
     journal.sync(key_of(offer))
-    whole = [directory, directory / "output.log", directory / EXIT, directory]
+    order, root = directory / ORDER, directory.parent
+    whole = [order, directory, root, order, directory / "output.log", directory / EXIT]
+    whole += [directory, root]
     assert forced == ([str(path) for path in whole] if durability == "full" else [])
     journal.remove(key_of(offer))
     journal.sync(key_of(offer))

@@ -34,9 +34,9 @@ def settled(root: Path, clean: object = True) -> Path:
     return path
 
 
-def keep(spares: SpareDirectories, path: Path, durable: bool = False) -> bool:
+def keep(spares: SpareDirectories, path: Path) -> bool:
     with Folder(path) as folder:
-        return spares.keep(path, folder, durable)
+        return spares.keep(path, folder)
 
 
 def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectories) -> None:
@@ -44,21 +44,10 @@ def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectorie
     inode = path.stat().st_ino
     assert keep(spares, path) and not path.exists()
     spare = spares.take()
-    assert spare is not None and spare.path.stat().st_ino == inode and not spare.durable
-    assert sorted(os.listdir(spare.path)) == ["artifacts", *DRAFTS, "tmp", "work"]
-    assert [(spare.path / name).read_bytes() for name in DRAFTS] == [b"", b""]
+    assert spare is not None and spare.stat().st_ino == inode
+    assert sorted(os.listdir(spare)) == ["artifacts", ORDER, *DRAFTS, "tmp", "work"]
+    assert [(spare / name).read_bytes() for name in (ORDER, *DRAFTS)] == [b"", b"", b""]
     assert spares.take() is None
-
-
-def test_an_order_whose_name_is_on_the_disk_is_emptied(
-    tmp_path: Path, spares: SpareDirectories
-) -> None:
-    path = settled(tmp_path)
-    assert keep(spares, path, durable=True) and not path.exists()
-    spare = spares.take()
-    assert spare is not None and spare.durable
-    assert sorted(os.listdir(spare.path)) == ["artifacts", ORDER, *DRAFTS, "tmp", "work"]
-    assert (spare.path / ORDER).read_bytes() == b""
 
 
 @pytest.mark.parametrize("name", [ORDER, STARTED])
@@ -69,7 +58,7 @@ def test_nothing_is_emptied_through_a_second_name(
     (path / name).unlink()
     (tmp_path / "precious").write_text("of the agent's user")
     os.link(tmp_path / "precious", path / name)
-    assert not keep(spares, path, durable=True)
+    assert not keep(spares, path)
     assert spares.take() is None
     assert (tmp_path / "precious").read_text() == "of the agent's user"
 
@@ -161,7 +150,7 @@ def test_none_with_a_work_directory_when_those_are_elsewhere(
     assert os.listdir(tmp_path) == [] and spares.take() is None
     spares.fill()
     spare = spares.take()
-    assert spare is not None and sorted(os.listdir(spare.path)) == ["artifacts", "tmp"]
+    assert spare is not None and sorted(os.listdir(spare)) == ["artifacts", "tmp"]
 
 
 def test_a_disk_that_refuses_leaves_no_half_directory(tmp_path: Path, spares, monkeypatch) -> None:

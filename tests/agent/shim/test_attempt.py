@@ -471,6 +471,7 @@ def test_an_end_of_which_no_agent_hears_is_forced_to_the_disk(
     names = ["attempt.jsonl", "exit.json", "output.log", "started.json", "work"]
     assert sorted(os.listdir(directory)) == names
     forced = ["fdatasync output.log", "fsync exit.json", f"fsync {directory.name}"]
+    forced += ["fsync attempt.jsonl", f"fsync {directory.parent.name}"]
     assert done.stdout.splitlines() == (forced if sync and agent == "nobody" else [])
 
 

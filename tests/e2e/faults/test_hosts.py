@@ -10,6 +10,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from remote_agent.processes import boot_id
 from remote_protocol.states import AgentState, EndReason, JobState
 from tests.support.stack import Agent, Stack, until
 
@@ -70,6 +71,8 @@ class Host:
     def is_another_boot(self) -> None:
         """The kernel makes up an id at each start. What was noted gets another one: the same
         difference as after a real start, which no test can have."""
+        accepted = self.agent.state_dir / "accepted"
+        accepted.write_bytes(accepted.read_bytes().replace(boot_id().encode(), bytes(36)))
         for attempt in (self.agent.state_dir / "attempts").glob("*.1"):
             for name in ("attempt.jsonl", "started.json"):
                 _another_boot(attempt / name)
@@ -121,6 +124,45 @@ def test_a_restarted_host_says_so_and_its_jobs_are_run_again(stack: Stack) -> No
     assert stack.client.log(twice.id) == b"attempt 2\n"
     assert stack.client.log(twice.id, attempt=1) == b"attempt 1\n"
     assert stack.client.job(ended.id).exit_code == 3
+
+
+def test_an_attempt_that_was_only_accepted_on_the_disk_is_lost_with_its_host(
+    stack: Stack,
+) -> None:
+    """Nothing of an attempt is forced to the disk but that it was accepted: the power is cut before
+    the kernel has written its directory, or with the directory's former name."""
+    agent = stack.agent("a", capacity=2)
+    gone = stack.submit("echo here; exec sleep 60", retry_on=[])
+    again = stack.submit(
+        "echo attempt $REMOTE_ATTEMPT; [ $REMOTE_ATTEMPT = 2 ] || exec sleep 60",
+        max_attempts=2,
+        retry_backoff=0,
+    )
+    stack.prints(gone.id, b"here\n")
+    stack.prints(again.id, b"attempt 1\n")
+    host = Host(stack, agent)
+    host.loses_power()
+    host.is_another_boot()
+    attempts = agent.state_dir / "attempts"
+    shutil.rmtree(attempts / f"{gone.id}.1")
+    (attempts / f"{again.id}.1").rename(attempts / ".spare.7")
+    agent.start()
+    lost = stack.client.wait(gone.id, 30)
+    assert (lost.state, lost.end_reason) == (JobState.FAILED, EndReason.LOST)
+    assert "the host restarted" in (lost.end_detail or ""), lost.end_detail
+    done = stack.client.wait(again.id, 30)
+    assert (done.state, done.attempt) == (JobState.SUCCEEDED, 2)
+    assert [attempt.end_reason for attempt in done.attempts] == [EndReason.LOST, EndReason.EXIT]
+    # What comes back of an attempt whose end is known changes nothing.
+    agent.stop()
+    slots = agent.state_dir / "accepted"
+    stale = "".join(f"{job.id}.1 {uuid.uuid4()}".ljust(127) + "\n" for job in (gone, again))
+    slots.write_text(f"{stale}{f'{again.id}.2 {uuid.uuid4()}'.ljust(127)}\n")
+    agent.start()
+    until(lambda: not slots.read_text().strip(), "the server has settled all of them")
+    assert stack.client.job(again.id).state is JobState.SUCCEEDED
+    assert len(stack.client.job(again.id).attempts) == 2
+    assert stack.client.job(gone.id).end_detail == lost.end_detail
 
 
 def test_a_killed_host_of_the_same_boot_lost_its_shims(stack: Stack) -> None:
