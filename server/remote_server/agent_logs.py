@@ -22,7 +22,7 @@ import structlog
 from remote_protocol.limits import MAX_LOG_LINE, MAX_WORD
 from remote_protocol.printable import printable
 from remote_server.disk.reserve import Reserve
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.errors import StoreUnavailable
 
 log = structlog.get_logger("remote_server.agent_logs")
@@ -131,6 +131,7 @@ class AgentLogs:
         self._known.pop(agent, None)
         shutil.rmtree(self._root / agent, ignore_errors=True)
 
+    @hears("removed_agents")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit: a deleted agent's log goes with it."""
         for agent in changes.removed_agents:

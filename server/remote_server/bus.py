@@ -8,14 +8,17 @@ several servers needs no other interface.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
 from remote_server.domain.change_set import ChangeSet
 
 Subscriber = Callable[[ChangeSet], None]
-"""Hears of each commit. It must not block, wait or change what it is given."""
+"""Hears of each commit, or of those that it is marked with (`hears`). It must not block, wait or
+change what it is given."""
+_MOST: Final = 256
+"""Mixtures of changes for which it is remembered who hears of them."""
 
 
 class Bus(Protocol):
@@ -33,11 +36,17 @@ class LocalBus:
 
     def __init__(self) -> None:
         self._subscribers: list[Subscriber] = []
+        self._hearing: dict[frozenset[str], list[Subscriber]] = {}
         self._log = structlog.get_logger("remote_server.bus")
 
     def publish(self, changes: ChangeSet) -> None:
-        """Tell every subscriber. The failure of one is written down and keeps it from nobody."""
-        for subscriber in self._subscribers:
+        """Tell every subscriber that hears of such. The failure of one is written down and keeps it
+        from nobody."""
+        kinds = changes.kinds
+        hearing = self._hearing.get(kinds)
+        if hearing is None:
+            hearing = self._find(kinds)
+        for subscriber in hearing:
             try:
                 subscriber(changes)
             except Exception:
@@ -46,3 +55,14 @@ class LocalBus:
     def subscribe(self, subscriber: Subscriber) -> None:
         """Have `subscriber` hear of every change set from now on."""
         self._subscribers.append(subscriber)
+        self._hearing.clear()
+
+    def _find(self, kinds: frozenset[str]) -> list[Subscriber]:
+        if len(self._hearing) >= _MOST:
+            self._hearing.clear()
+        found = self._hearing[kinds] = [
+            subscriber
+            for subscriber in self._subscribers
+            if (wanted := getattr(subscriber, "kinds", None)) is None or kinds & wanted
+        ]
+        return found

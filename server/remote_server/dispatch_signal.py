@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 
 
 class DispatchSignal:
@@ -29,6 +29,7 @@ class DispatchSignal:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    @hears("queued")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit."""
         if changes.queued:

@@ -20,7 +20,7 @@ import structlog
 from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import TERMINAL
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.domain.model import Job
 from remote_server.errors import NotFound, ServerError
 from remote_server.logs import Logs, LogUnavailable
@@ -82,6 +82,7 @@ class LogCopies:
         self._failures = 0
         self._log = structlog.get_logger("remote_server.log_copies")
 
+    @hears("ended")
     def committed(self, changes: ChangeSet) -> None:
         """Some jobs may have ended."""
         if changes.ended:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.errors import StoreUnavailable
 
 RETRY: Final = 1.0
@@ -42,6 +42,7 @@ class StoppedGroups:
         self._awake.set()
         self._log = structlog.get_logger("remote_server.groups")
 
+    @hears("stopping")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of each commit."""
         if changes.stopping:

@@ -17,7 +17,7 @@ import structlog
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, EndReason
 from remote_protocol.units import format_duration
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.domain.expiry import (
     LeaseAction,
     Limits,
@@ -77,6 +77,7 @@ class Sweeper:
         self._log = structlog.get_logger("remote_server.sweeper")
         self._queued = asyncio.Event()
 
+    @hears("queued")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of each commit: a new job may expire before the next sweep."""
         if changes.queued:

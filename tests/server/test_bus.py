@@ -5,7 +5,7 @@ from __future__ import annotations
 from structlog.testing import capture_logs
 
 from remote_server.bus import Bus, LocalBus
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 
 
 def test_every_subscriber_hears_of_every_commit_in_order() -> None:
@@ -31,3 +31,33 @@ def test_a_subscriber_that_fails_keeps_nobody_from_hearing() -> None:
         bus.publish(ChangeSet(queued=True))
     assert heard == [ChangeSet(queued=True)]
     assert [line["event"] for line in logs] == ["a subscriber of commits failed"]
+
+
+def test_who_is_marked_hears_of_these_changes_only() -> None:
+    class Part:
+        def __init__(self) -> None:
+            self.heard: list[ChangeSet] = []
+
+        @hears("jobs", "agents")
+        def committed(self, changes: ChangeSet) -> None:
+            self.heard.append(changes)
+
+    bus, part = LocalBus(), Part()
+    everything: list[ChangeSet] = []
+    bus.subscribe(part.committed)
+    told = [ChangeSet(queued=True), ChangeSet(jobs={"j"}, queued=True), ChangeSet(agents={"a"})]
+    for changes in told:
+        bus.publish(changes)
+    bus.subscribe(everything.append)
+    bus.publish(told[1])
+    assert part.heard == [told[1], told[2], told[1]]
+    assert everything == [told[1]]
+
+
+def test_any_mixture_of_changes_is_told() -> None:
+    bus = LocalBus()
+    heard: list[ChangeSet] = []
+    bus.subscribe(heard.append)
+    for number in range(1000):
+        bus.publish(ChangeSet(**{f"kind-{number}": True}))
+    assert len(heard) == 1000

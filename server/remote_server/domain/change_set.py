@@ -6,13 +6,15 @@ the change sets. They name rows and carry no rows, so that several servers can s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
 
 K = TypeVar("K")
+T = TypeVar("T")
+Heard = TypeVar("Heard", bound=Callable[..., None])
 
 
 class Submitted(NamedTuple):
@@ -52,82 +54,101 @@ class GroupNews(NamedTuple):
     """No other member is started."""
 
 
-@dataclass(slots=True)
+class Made(Generic[T]):
+    """A field that is made when it is first asked for: most commits fill in five of two dozen."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, changes: Any, owner: type) -> T:
+        made: T = self._make()
+        # From now on Python finds it in the object itself.
+        vars(changes)[self._name] = made
+        return made
+
+
 class ChangeSet:
     """What one commit changed. Operations on the database fill it in; afterwards nobody does."""
 
-    jobs: set[str] = field(default_factory=set)
+    def __init__(self, **given: object) -> None:
+        vars(self).update(given)
+
+    jobs = Made[set[str]](set)
     """Jobs with new timeline events."""
-    ended: set[str] = field(default_factory=set)
+    ended = Made[set[str]](set)
     """Those of them that ended."""
-    submitted: list[Submitted] = field(default_factory=list)
+    submitted = Made[list[Submitted]](list)
     """New jobs."""
-    started: list[tuple[str, float, str]] = field(default_factory=list)
+    started = Made[list[tuple[str, float, str]]](list)
     """First attempts that started: the job, when (Unix seconds), and the queue."""
     queued: bool = False
     """The dispatcher may have something to do: a job waits (again), or a queue was resumed."""
     deferred_until: float | None = None
     """When the first of the jobs that now wait for their next attempt's time may be assigned."""
-    ready_counts: dict[str, int] = field(default_factory=dict)
+    ready_counts = Made[dict[str, int]](dict)
     """How the number of jobs ready to be assigned changed, for each demand's stored text."""
-    state_counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    state_counts = Made[dict[tuple[str, str], int]](dict)
     """How the number of jobs changed, for each queue and state."""
-    end_counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    end_counts = Made[dict[tuple[str, str], int]](dict)
     """How many jobs ended, for each queue and end reason."""
-    failures: dict[str, int] = field(default_factory=dict)
+    failures = Made[dict[str, int]](dict)
     """How many jobs failed, for each queue."""
-    cancels: dict[AttemptId, Cancel] = field(default_factory=dict)
+    cancels = Made[dict[AttemptId, Cancel]](dict)
     """Attempts that an agent holds and whose job somebody wants to end, asked for again or not."""
-    given_up: dict[AttemptId, tuple[str, str]] = field(default_factory=dict)
+    given_up = Made[dict[AttemptId, tuple[str, str]]](dict)
     """Leases that the server gave up: whose, and why. Their agents must kill what they have. It is
     told here and not by whoever wrote it, so that no hello that was answered since is meant."""
-    groups: dict[str, GroupNews] = field(default_factory=dict)
+    groups = Made[dict[str, GroupNews]](dict)
     """Groups that are new, or of which a member changed its state."""
-    held: dict[tuple[str, str], Held | None] = field(default_factory=dict)
+    held = Made[dict[tuple[str, str], Held | None]](dict)
     """Members, by group and agent, that wait now; None: that do not any more."""
-    stopping: set[str] = field(default_factory=set)
+    stopping = Made[set[str]](set)
     """Groups that were stopped, and have members which have to be ended."""
-    agents: set[str] = field(default_factory=set)
+    agents = Made[set[str]](set)
     """Agents that were registered, or whose assignment or desired state was changed."""
-    removed_agents: dict[str, str] = field(default_factory=dict)
+    removed_agents = Made[dict[str, str]](dict)
     """Agents that were deleted, or whose name another host took over: why. What the former host
     runs is nobody's any more, and must not go on there (I2)."""
-    queues: set[str] = field(default_factory=set)
+    queues = Made[set[str]](set)
     """Queues that were created, changed or deleted."""
-    tokens: set[str] = field(default_factory=set)
+    tokens = Made[set[str]](set)
     """Ids of tokens that were created, changed or revoked."""
-    revoked: dict[str, str] = field(default_factory=dict)
+    revoked = Made[dict[str, str]](dict)
     """Those of them that hold no more: why."""
-    sessions: set[str] = field(default_factory=set)
+    sessions = Made[set[str]](set)
     """Sessions of browsers that ended, by the hashes of their secrets."""
     seconds: float = 0.0
     """How long the transaction took, its commit included."""
-    webhooks: set[str] = field(default_factory=set)
+    webhooks = Made[set[str]](set)
     """Names of webhooks that were created, changed or deleted, or that have a new message."""
-    webhook_counts: dict[str, int] = field(default_factory=dict)
+    webhook_counts = Made[dict[str, int]](dict)
     """How many of their messages were delivered, put off, failed or dropped."""
     audited: bool = False
     """The audit has new entries."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(
-            self.jobs
-            or self.queued
-            or self.tokens
-            or self.sessions
-            or self.agents
-            or self.removed_agents
-            or self.queues
-            or self.cancels
-            or self.given_up
-            or self.ready_counts
-            or self.state_counts
-            or self.webhooks
-            or self.webhook_counts
-            or self.groups
-            or self.audited
-        )
+        return bool(self._told())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ChangeSet) and self._told() == other._told()
+
+    __hash__ = None  # type: ignore[assignment]  # it grows while it is filled in
+
+    def __repr__(self) -> str:
+        return f"ChangeSet({self._told()})"
+
+    def _told(self) -> dict[str, object]:
+        return {name: what for name, what in vars(self).items() if what and name != _TIME}
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The names of the fields that were asked for; all others have nothing."""
+        return frozenset(vars(self))
 
     def defer(self, until: float) -> None:
         """A job waits until then (Unix seconds); the dispatcher must hear of it, to be awake."""
@@ -137,34 +158,35 @@ class ChangeSet:
 
     def merge(self, other: ChangeSet) -> None:
         """Add what a later operation of the same commit changed."""
-        for mine, theirs in (
-            (self.jobs, other.jobs),
-            (self.ended, other.ended),
-            (self.agents, other.agents),
-            (self.queues, other.queues),
-            (self.tokens, other.tokens),
-            (self.sessions, other.sessions),
-            (self.webhooks, other.webhooks),
-            (self.stopping, other.stopping),
-        ):
-            mine |= theirs
-        self.submitted += other.submitted
-        self.started += other.started
-        self.queued |= other.queued
-        if other.deferred_until is not None:
-            self.defer(other.deferred_until)
-        add_counts(self.ready_counts, other.ready_counts)
-        add_counts(self.state_counts, other.state_counts)
-        add_counts(self.end_counts, other.end_counts)
-        add_counts(self.failures, other.failures)
-        add_counts(self.webhook_counts, other.webhook_counts)
-        self.cancels |= other.cancels
-        self.groups |= other.groups
-        self.held |= other.held
-        self.given_up |= other.given_up
-        self.removed_agents |= other.removed_agents
-        self.revoked |= other.revoked
-        self.audited |= other.audited
+        for name, theirs in vars(other).items():
+            mine = getattr(self, name)
+            if name in _COUNTS:
+                add_counts(mine, theirs)
+            elif isinstance(theirs, list):
+                mine.extend(theirs)
+            elif isinstance(theirs, set | dict):
+                mine.update(theirs)
+            elif name == "deferred_until":
+                self.defer(theirs)
+            elif name != _TIME:
+                setattr(self, name, mine or theirs)
+
+
+_TIME: Final = "seconds"
+_COUNTS: Final = frozenset(
+    {"ready_counts", "state_counts", "end_counts", "failures", "webhook_counts"}
+)
+
+
+def hears(*kinds: str) -> Callable[[Heard], Heard]:
+    """Marks what hears of commits: it does nothing about those that have nothing in these fields,
+    and is not called for them."""
+
+    def mark(heard: Heard) -> Heard:
+        heard.kinds = frozenset(kinds)  # type: ignore[attr-defined]
+        return heard
+
+    return mark
 
 
 def add_counts(counts: dict[K, int], changes: dict[K, int]) -> None:

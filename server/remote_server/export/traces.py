@@ -14,7 +14,7 @@ from typing import Final
 
 from remote_protocol.metrics import Family, single
 from remote_protocol.trace import Trace, trace_of
-from remote_server.domain.change_set import ChangeSet, Submitted
+from remote_server.domain.change_set import ChangeSet, Submitted, hears
 from remote_server.domain.model import Job
 from remote_server.errors import NotFound
 from remote_server.export.spans import Span, spans_of, submit_span
@@ -44,6 +44,7 @@ class PendingSpans:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @hears("ended", "submitted")
     def committed(self, changes: ChangeSet) -> None:
         """Some jobs were submitted or ended."""
         if not changes.ended and not changes.submitted:

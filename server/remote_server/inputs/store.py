@@ -22,7 +22,7 @@ from remote_protocol.units import format_size
 from remote_server.disk.files import make_folder, sync_folder
 from remote_server.disk.group import GroupSync
 from remote_server.disk.reserve import Reserve
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.errors import Conflict, ServerError
 
 _OPEN: Final = ".open"
@@ -241,6 +241,7 @@ class InputStore:
 
     # Forget --------------------------------------------------------------------------------
 
+    @hears("ended")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of each commit: nobody needs the input of a job that has ended."""
         if self._entries:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from remote_protocol.states import JobState
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 
 MINUTE: Final = 60.0
 KEPT: Final = 6 * 60
@@ -38,6 +38,7 @@ class History:
         """When the counting began (Unix seconds)."""
         self._minutes: dict[int, Minute] = {}
 
+    @hears("state_counts")
     def committed(self, changes: ChangeSet) -> None:
         """Count what a commit changed."""
         if not changes.state_counts:

@@ -160,9 +160,10 @@ class Store(
         await self._database.close()
 
     def _follow(self, changes: ChangeSet) -> None:
-        if changes.groups or changes.held:
+        kinds = changes.kinds
+        if "groups" in kinds or "held" in kinds:
             self.follow_held(changes)
-        if changes.queues:
+        if "queues" in kinds:
             self.forget_counts()
             self.forget_default()
         else:

@@ -114,7 +114,8 @@ class WaitingJobs(Repository):
 
     def follow(self, changes: ChangeSet) -> None:
         """Bring the counts up to date after a commit."""
-        self.arrivals.forget(submitted.job for submitted in changes.submitted)
+        if self.arrivals:
+            self.arrivals.forget(submitted.job for submitted in changes.submitted)
         if self._ready is not None:
             _add(self._ready, changes.ready_counts)
         if self._counts is not None:

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role, TokenKind, kind_of
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.domain.model import Token
 from remote_server.errors import NotFound, ServerError
 from remote_server.web.access import AccessRule
@@ -72,6 +72,7 @@ class Authenticator:
         self._touched: dict[str, float] = {}
         self._failed = FailedAttempts()
 
+    @hears("tokens")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit: tokens that were changed are looked up again."""
         if changes.tokens:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 
 TIMELINE: Final = ""
 """The topic of all changes of job states; every other topic, save AUDIT, is a job's id."""
@@ -52,8 +52,11 @@ class Followers:
                 if not followers:
                     del self._followers[topic]
 
+    @hears("jobs", "audited")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit."""
+        if not self._followers:
+            return
         if changes.jobs:
             self.notify((TIMELINE, *changes.jobs))
             self.notify(queue_topic(queue) for queue, _ in changes.state_counts)

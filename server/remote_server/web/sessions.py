@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from remote_protocol.errors import ErrorCode
 from remote_server.config import SessionsPart
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.domain.model import Principal, Session, Token
 from remote_server.errors import ServerError
 from remote_server.web.access import AccessRule
@@ -89,6 +89,7 @@ class Sessions:
         self._longest = settings.max_age
         self._known: dict[str, tuple[Session, float]] = {}
 
+    @hears("sessions")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit: sessions that ended are known no more."""
         for name in changes.sessions:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import structlog
 
 import remote_server
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.domain.model import Clock
 from remote_server.domain.signing import SigningKey, headers
 from remote_server.domain.webhooks import Answer, Delivery, Webhook, judge
@@ -81,6 +81,7 @@ class Sender:
         self._kept_until = 0.0
         self._log = structlog.get_logger("remote_server.webhooks")
 
+    @hears("webhooks", "ended")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of each commit."""
         if changes.webhooks or (self._active and changes.ended):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
-from remote_server.domain.change_set import Cancel, ChangeSet, GroupNews, Held, Submitted
+from remote_server.domain.change_set import (
+    Cancel,
+    ChangeSet,
+    GroupNews,
+    Held,
+    Made,
+    Submitted,
+    hears,
+)
 
 KEY = AttemptId("j", 1)
 FILLED: dict[str, Any] = {
@@ -52,7 +59,9 @@ _ALWAYS_WITH_ANOTHER = {
 
 
 def test_every_field_is_merged() -> None:
-    assert {field.name for field in fields(ChangeSet)} == FILLED.keys() | {"seconds"}
+    made = {name for name, field in vars(ChangeSet).items() if isinstance(field, Made)}
+    plain = {"queued", "deferred_until", "audited"}
+    assert made | plain == FILLED.keys()
     total = ChangeSet()
     total.merge(ChangeSet(**FILLED))
     assert total == ChangeSet(**FILLED)
@@ -76,3 +85,30 @@ def test_an_empty_one_is_nothing_to_tell() -> None:
 @pytest.mark.parametrize("name", sorted(FILLED.keys() - _ALWAYS_WITH_ANOTHER))
 def test_any_change_is_told(name: str) -> None:
     assert ChangeSet(**{name: FILLED[name]})
+
+
+def test_only_what_was_asked_for_is_there() -> None:
+    changes = ChangeSet()
+    assert changes.kinds == frozenset()
+    changes.jobs.add("j")
+    changes.queued = True
+    assert changes.jobs == {"j"}
+    assert changes.kinds == {"jobs", "queued"}
+    assert ChangeSet().jobs == set(), "each has fields of its own"
+
+
+def test_a_field_that_was_only_looked_at_is_nothing_to_tell() -> None:
+    looked_at = ChangeSet(seconds=0.1)
+    assert looked_at.agents == set()
+    assert not looked_at
+    assert looked_at == ChangeSet()
+    assert looked_at != ChangeSet(agents={"a"})
+    assert repr(ChangeSet(agents={"a"}, seconds=0.1)) == "ChangeSet({'agents': {'a'}})"
+
+
+def test_a_mark_says_what_is_heard_of() -> None:
+    @hears("jobs", "agents")
+    def committed(changes: ChangeSet) -> None:
+        changes.jobs.clear()
+
+    assert getattr(committed, "kinds", None) == {"jobs", "agents"}

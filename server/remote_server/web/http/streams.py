@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from remote_protocol.errors import ErrorCode
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.domain.model import Token
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.http.turns import Turns
@@ -97,6 +97,7 @@ class Streams:
             if not self._of[token.id]:
                 del self._of[token.id]
 
+    @hears("tokens", "sessions")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit: some token or session may have ended, so look now."""
         if changes.tokens or changes.sessions:
