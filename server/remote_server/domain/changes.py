@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.frozen import frozen
 from remote_protocol.messages import Ended
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Accepted:
     """The agent holds the attempt durably."""
 
@@ -18,7 +17,7 @@ class Accepted:
     name is another attempt's, which the database lost in a power cut."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Withdrawn:
     """The attempt has not started and never will: back to the queue, same number."""
 
@@ -28,7 +27,7 @@ class Withdrawn:
     """The agent itself gave it back."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rejected:
     """The agent's policy forbids the job: it ends as `rejected`."""
 
@@ -36,7 +35,7 @@ class Rejected:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Running:
     """The job's process exists."""
 
@@ -45,7 +44,7 @@ class Running:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finished:
     """The attempt ended and its log is complete, or as complete as it will ever be."""
 
@@ -55,7 +54,7 @@ class Finished:
     """Why the log is not complete, in words; empty when it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lost:
     """The agent says hello without an attempt that it had accepted: its disk has lost it."""
 
@@ -63,7 +62,7 @@ class Lost:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Returned:
     """A lost attempt is alive, and the job's policy keeps it."""
 

@@ -5,10 +5,11 @@ A `Record` is committed before its `then` messages are sent (I4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
+from remote_protocol.frozen import frozen
 from remote_protocol.messages import (
     AgentMessage,
     DesiredMode,
@@ -25,7 +26,7 @@ from remote_server.domain.model import Lease
 # Events --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HelloReceived:
     """A hello came; the hub has looked up everything that the database knows about it.
 
@@ -51,14 +52,14 @@ class HelloReceived:
     """What the server has of its own log (`Welcome.own_log`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MessageReceived:
     """Any other message of the agent."""
 
     message: AgentMessage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChunkReceived:
     """Log bytes came; `length` is the length of the attempt's file before them."""
 
@@ -68,7 +69,7 @@ class ChunkReceived:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InputRead:
     """The agent wants the input of an attempt from `offset` on; the server has `size` bytes of it
     now, and `ended` tells whether those are all."""
@@ -79,7 +80,7 @@ class InputRead:
     ended: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InputChanged:
     """A job's input has `size` bytes now, and `ended` tells whether those are all."""
 
@@ -88,7 +89,7 @@ class InputChanged:
     ended: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InputSent:
     """The piece of an input that was handed out last is on the link."""
 
@@ -96,14 +97,14 @@ class InputSent:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InputGone:
     """There is no input any more: the attempt's job has ended."""
 
     key: AttemptId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MissingReceived:
     """The agent cannot send a log from where it was asked to; `length`: that of the file."""
 
@@ -111,7 +112,7 @@ class MissingReceived:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogVerified:
     """Answer to `VerifyLog`."""
 
@@ -123,14 +124,14 @@ class LogVerified:
     have lost the tail of its spool: what the server has beyond it is kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offered:
     """The dispatcher has committed a lease for this agent."""
 
     lease: Lease
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelWished:
     """The wish to end an attempt was committed."""
 
@@ -139,7 +140,7 @@ class CancelWished:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeaseEnded:
     """The server itself gave the lease up (lost or withdrawn)."""
 
@@ -147,21 +148,21 @@ class LeaseEnded:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DesiredModeChanged:
     """Pause or drain was committed."""
 
     desired: DesiredMode
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AssignmentChanged:
     """Queues, labels or capacity were committed."""
 
     assignment: AgentAssignment
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EndCommitting:
     """The end of an attempt is being committed. What takes its place is committed with it, or
     later, but never without it."""
@@ -169,14 +170,14 @@ class EndCommitting:
     key: AttemptId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChangeRecorded:
     """The change is committed, and the record's `then` was sent."""
 
     change: Change
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChangeRefused:
     """The store refused the change: this agent does not hold the attempt any more (I2), or the
     attempt's end is committed already. A change that merely says what is known is no such case:
@@ -185,7 +186,7 @@ class ChangeRefused:
     change: Change
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreFailed:
     """A `Record` could not be committed, or a log not written or read; nothing was acknowledged."""
 
@@ -193,17 +194,17 @@ class StoreFailed:
     """The attempt that it was about; None: every one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LinkClosed:
     """The link is gone: what was offered on it and not accepted can go to another agent."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Doubted:
     """Another installation wants the agent's name: has this one still a life?"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreRecovered:
     """The database works again: ask the agent for everything once more."""
 
@@ -211,7 +212,7 @@ class StoreRecovered:
     """It may have lost what it was told last, so that this concerns sessions without trouble."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tick:
     """Time went by; sent about once a second for sessions that wait for something."""
 
@@ -244,14 +245,14 @@ Event = (
 # Effects -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """Put a message on the link."""
 
     message: ServerMessage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfirmWithSecrets:
     """Confirm the attempt with those of these secrets that jobs of the queue get, as they are
     now, and with its private input; StoreFailed when they cannot be read."""
@@ -262,7 +263,7 @@ class ConfirmWithSecrets:
     private_input: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """Commit the change, send `then`, report ChangeRecorded; else ChangeRefused or StoreFailed.
 
@@ -273,7 +274,7 @@ class Record:
     then: tuple[Send | ConfirmWithSecrets, ...] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppendLog:
     """Append the chunk's payload from `skip` on to the attempt's file, then send the ack."""
 
@@ -284,14 +285,14 @@ class AppendLog:
     """So many bytes of it only; None: all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VerifyLog:
     """Compare the file with the reported size and checksum, then report LogVerified."""
 
     ended: Ended
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TruncateLog:
     """Cut the attempt's file: from `length` on it may be damaged and comes again."""
 
@@ -299,7 +300,7 @@ class TruncateLog:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FillLog:
     """Make the attempt's file at least `length` bytes long: what is missing will never come."""
 
@@ -307,17 +308,17 @@ class FillLog:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendInputs:
     """There are pieces of inputs to send: take them from the session, one after the other."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CapacityChanged:
     """Slots of this agent became free, or its eligibility changed: wake the dispatcher."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Close:
     """Say why, then close the link."""
 

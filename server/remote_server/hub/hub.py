@@ -28,7 +28,7 @@ from remote_server.clocks import CLOCK
 from remote_server.contents import ContentStore
 from remote_server.domain.audit import Entry
 from remote_server.domain.capacity import AgentSlot
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.domain.events import (
     CancelWished,
     LeaseEnded,
@@ -182,9 +182,11 @@ class Hub:
     def changed(self, link: Link) -> None:
         """An agent's place for jobs changed."""
         session, agent = link.session, link.agent
-        if session is not None and agent is not None and session.condition != agent.condition:
+        if session is not None and agent is not None and session.condition is not agent.condition:
+            # The same object from now on, so that an unchanged one is not compared for each job.
             link.agent = replace(agent, condition=session.condition)
-            self.spawn(_good_to_know(self.store.set_condition(link.name, session.condition)))
+            if session.condition != agent.condition:
+                self.spawn(_good_to_know(self.store.set_condition(link.name, session.condition)))
         self._on_change(link.name)
 
     async def close(self) -> None:
@@ -211,6 +213,7 @@ class Hub:
         """All links, also those without a hello."""
         return [*self._links.values(), *self._pending]
 
+    @hears("given_up", "cancels", "removed_agents", "revoked", "agents")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit."""
         for attempt, (agent, detail) in changes.given_up.items():

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, is_dataclass
-from typing import get_args
-
-import pytest
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, get_args
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.domain import changes
@@ -25,5 +23,7 @@ def test_they_are_values() -> None:
     assert Lost(KEY, "gone") == Lost(KEY, "gone")
     withdrawn = Withdrawn(KEY, "full", refused=True)
     assert (withdrawn.refused, Withdrawn(KEY, "full").refused) == (True, False)
-    with pytest.raises(FrozenInstanceError):
+    assert len({withdrawn, Withdrawn(KEY, "full", refused=True)}) == 1
+    if TYPE_CHECKING:
+        # Without its error here, the ignore is one.
         withdrawn.detail = "other"  # type: ignore[misc]
