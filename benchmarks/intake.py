@@ -20,7 +20,7 @@ from benchmarks.bed import Bed, bed, cpu_seconds, memory, table
 from remote_client.client import Client
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import HEADER_SIZE, decode_from_server, encode, pack_header
+from remote_protocol.codec import HEADER_SIZE, decode_from_server, encode, messages_of, pack_header
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_PAYLOAD, SUBPROTOCOL, WINDOW
 from remote_protocol.spec import CommandSpec
@@ -44,7 +44,11 @@ class Sender:
     async def listen(self) -> None:
         """Note what the server says."""
         async for frame in self.socket:
-            match decode_from_server(frame):
+            self._hear(str(frame))
+
+    def _hear(self, frame: str) -> None:
+        for text in messages_of(frame):
+            match decode_from_server(text):
                 case m.Ack(offset=offset):
                     self.acked = offset
                     self.acks += 1

@@ -22,11 +22,11 @@ from typing import Any, Final, NamedTuple
 _CODERS: Final = {
     "remote-server": (
         ("remote_server.hub.link", "decode_from_agent"),
-        ("remote_server.hub.outbox", "encode"),
+        ("remote_protocol.codec", "encode"),
     ),
     "remote-agent": (
         ("remote_agent.connection.link", "decode_from_server"),
-        ("remote_agent.connection.link", "encode"),
+        ("remote_protocol.codec", "encode"),
     ),
 }
 """Where each program reads a message, and where it writes one."""

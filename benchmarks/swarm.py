@@ -23,7 +23,7 @@ from remote_agent import backoff
 from remote_protocol import messages as m
 from remote_protocol.api.registration import Registered, Registration
 from remote_protocol.api.tokens import RegistrationTokenCreate
-from remote_protocol.codec import decode_from_server, encode
+from remote_protocol.codec import decode_from_server, encode, messages_of
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import SUBPROTOCOL
 from remote_protocol.spec import CommandSpec
@@ -111,22 +111,23 @@ class Swarm:
                 async for frame in socket:
                     if frame.type is not aiohttp.WSMsgType.TEXT:
                         break
-                    message = decode_from_server(frame.data)
-                    if isinstance(message, m.Welcome):
-                        welcomed = True
-                        self.online += 1
-                        ready.set()
-                        interval[0] = message.heartbeat_interval
-                        beating = asyncio.create_task(_beat(socket, interval))
-                    elif isinstance(message, m.Configure):
-                        interval[0] = message.heartbeat_interval
-                    elif isinstance(message, m.Offer):
-                        self.offered[message.attempt.job] = time.monotonic()
-                        self.news.set()
-                        accept = m.Accept(attempt=message.attempt, serial=message.serial)
-                        await socket.send_str(encode(accept))
-                    elif isinstance(message, m.Confirm):
-                        await self._finish(socket, message)
+                    for text in messages_of(frame.data):
+                        message = decode_from_server(text)
+                        if isinstance(message, m.Welcome):
+                            welcomed = True
+                            self.online += 1
+                            ready.set()
+                            interval[0] = message.heartbeat_interval
+                            beating = asyncio.create_task(_beat(socket, interval))
+                        elif isinstance(message, m.Configure):
+                            interval[0] = message.heartbeat_interval
+                        elif isinstance(message, m.Offer):
+                            self.offered[message.attempt.job] = time.monotonic()
+                            self.news.set()
+                            accept = m.Accept(attempt=message.attempt, serial=message.serial)
+                            await socket.send_str(encode(accept))
+                        elif isinstance(message, m.Confirm):
+                            await self._finish(socket, message)
             finally:
                 self.online -= welcomed
                 if beating is not None:

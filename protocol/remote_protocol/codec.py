@@ -1,5 +1,8 @@
 """Frames on the link: messages as JSON text, bytes of logs and inputs as binary chunks. Pure.
 
+A text frame is a message, or several with a line feed between two of them: what a side has to say
+in one turn of its loop. JSON as it is written here has no line feed of its own.
+
 A chunk is `>B20sQ`: its kind, the attempt, the offset; then the bytes. Kind 1 is a
 piece of a log and travels to the server, kind 2 a piece of an input and travels to the agent.
 Kind 3 is a piece of an artifact, to the server: two bytes with its number follow the offset. Kind 4
@@ -9,6 +12,7 @@ is a piece of a content, to the agent, in the same form.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from typing import Final, NamedTuple, TypeVar, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -19,6 +23,7 @@ from remote_protocol.limits import (
     MAX_AGENT_MESSAGE,
     MAX_PAYLOAD,
     MAX_SERVER_MESSAGE,
+    MAX_TOGETHER,
     PROTOCOL_VERSION,
 )
 from remote_protocol.messages import AgentMessage, Message, Offer, ServerMessage
@@ -32,7 +37,10 @@ _ARTIFACT: Final = 3
 _CONTENT: Final = 4
 _NUMBER: Final = struct.Struct(">H")
 _ARTIFACT_HEADER: Final = HEADER_SIZE + _NUMBER.size
+_TOGETHER: Final = 16 * 1024
+"""Characters of messages that are put into one frame: far below what either side reads as one."""
 _M = TypeVar("_M")
+_S = TypeVar("_S", bound=Message)
 _LATER: Final = ConfigDict(defer_build=True)
 """A program decodes the messages of one direction: the other is never made ready."""
 _FROM_AGENT: Final[TypeAdapter[AgentMessage]] = TypeAdapter(AgentMessage, config=_LATER)
@@ -99,7 +107,34 @@ def encode(message: Message) -> str:
     """The JSON text of a message."""
     if isinstance(message, Offer):
         return _offer(message)
-    return message.model_dump_json(exclude_none=True)
+    # As model_dump_json does, without its frame of Python and its eighteen arguments.
+    return message.__pydantic_serializer__.to_json(message, exclude_none=True).decode()
+
+
+def next_frame(waiting: deque[_S]) -> str:
+    """A text frame with as many of the messages that wait as it carries, taken away from them."""
+    text = encode(waiting.popleft())
+    if not waiting:
+        return text
+    texts, size = [text], len(text)
+    while waiting and len(texts) < MAX_TOGETHER:
+        text = encode(waiting[0])
+        size += len(text)
+        if size > _TOGETHER:
+            break
+        waiting.popleft()
+        texts.append(text)
+    return "\n".join(texts)
+
+
+def messages_of(frame: str) -> list[str]:
+    """The texts of the messages in a text frame. RemoteProtocolError when they are too many."""
+    if "\n" not in frame:
+        return [frame]
+    texts = frame.split("\n", MAX_TOGETHER)
+    if len(texts) > MAX_TOGETHER:
+        raise RemoteProtocolError(f"a frame carries {MAX_TOGETHER} messages at the most")
+    return texts
 
 
 def _offer(offer: Offer) -> str:
@@ -109,21 +144,23 @@ def _offer(offer: Offer) -> str:
     return f"{head}{offer.spec.short_json}}}"
 
 
-def decode_from_agent(frame: str | bytes) -> AgentMessage:
-    """The message in a text frame from an agent. RemoteProtocolError when it is none."""
-    return _decode(_FROM_AGENT, frame, MAX_AGENT_MESSAGE)
+def decode_from_agent(text: str | bytes) -> AgentMessage:
+    """The message that a text from an agent is. RemoteProtocolError when it is none."""
+    return _decode(_FROM_AGENT, text, MAX_AGENT_MESSAGE)
 
 
-def decode_from_server(frame: str | bytes) -> ServerMessage:
-    """The message in a text frame from the server. RemoteProtocolError when it is none."""
-    return _decode(_FROM_SERVER, frame, MAX_SERVER_MESSAGE)
+def decode_from_server(text: str | bytes) -> ServerMessage:
+    """The message that a text from the server is. RemoteProtocolError when it is none."""
+    return _decode(_FROM_SERVER, text, MAX_SERVER_MESSAGE)
 
 
-def _decode(adapter: TypeAdapter[_M], frame: str | bytes, largest: int) -> _M:
-    if len(frame) > largest:
-        raise RemoteProtocolError(f"a message of {len(frame)} bytes; at most {largest} are allowed")
+def _decode(adapter: TypeAdapter[_M], text: str | bytes, largest: int) -> _M:
+    if len(text) > largest:
+        raise RemoteProtocolError(f"a message of {len(text)} bytes; at most {largest} are allowed")
     try:
-        return adapter.validate_json(frame)
+        # As the adapter's own validate_json does, without its frame of Python.
+        message: _M = adapter.validator.validate_json(text)
+        return message
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "message"

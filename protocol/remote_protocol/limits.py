@@ -15,6 +15,8 @@ MAX_CHUNK_FRAME: Final = MAX_PAYLOAD + 64
 MAX_AGENT_MESSAGE: Final = MAX_PAYLOAD
 """A text frame from an agent: no more than a chunk, so that a link never holds more than that
 before it is looked at. What is longer comes in parts."""
+MAX_TOGETHER: Final = 64
+"""Messages in one text frame, a line each."""
 MAX_PROBE_FRAME: Final = 125
 """A frame of a probe (`GET /agent/probe`), which comes back as it went."""
 MAX_PART: Final = 500

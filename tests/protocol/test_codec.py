@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections import deque
 
 import pytest
 from hypothesis import given
@@ -17,9 +18,10 @@ from remote_protocol.errors import CloseCode, LocalProtocolError, RemoteProtocol
 from remote_protocol.limits import (
     MAX_AGENT_MESSAGE,
     MAX_PAYLOAD,
+    MAX_TOGETHER,
     PROTOCOL_VERSION,
 )
-from remote_protocol.messages import Accept, Ack, Ended, Hello, Offer, Settled
+from remote_protocol.messages import Accept, Ack, Ended, Hello, Offer, Refusal, Refuse, Settled
 from remote_protocol.spec import CommandSpec, PythonSpec
 from remote_protocol.states import EndReason
 from tests.support.frames import encode_chunk
@@ -42,6 +44,62 @@ def ended(code: int | None) -> Ended:
 @pytest.mark.parametrize("code", [0, 3, None])
 def test_a_message_goes_over_the_wire(code: int | None) -> None:
     assert codec.decode_from_agent(codec.encode(ended(code))) == ended(code)
+
+
+def said(frame: str) -> list[object]:
+    return [codec.decode_from_agent(text) for text in codec.messages_of(frame)]
+
+
+def test_a_message_alone_is_a_frame() -> None:
+    assert codec.next_frame(deque([ended(3)])) == codec.encode(ended(3))
+    assert codec.messages_of(codec.encode(ended(3))) == [codec.encode(ended(3))]
+
+
+def test_messages_of_a_turn_share_a_frame_in_their_order() -> None:
+    told = [ended(code) for code in range(5)]
+    waiting = deque(told)
+    frame = codec.next_frame(waiting)
+    assert not waiting
+    assert frame.count("\n") == 4
+    assert said(frame) == told
+
+
+def test_a_line_feed_in_a_message_parts_nothing() -> None:
+    told = [Refuse(attempt=FIRST, reason=Refusal.DISK, detail=f"one\ntwo\r\n{n}") for n in (1, 2)]
+    assert said(codec.next_frame(deque(told))) == told
+
+
+def test_a_frame_carries_so_many_messages_and_no_more() -> None:
+    waiting = deque([Settled(attempt=FIRST)] * (MAX_TOGETHER + 1))
+    frame = codec.next_frame(waiting)
+    assert len(waiting) == 1
+    assert len(codec.messages_of(frame)) == MAX_TOGETHER
+    with pytest.raises(RemoteProtocolError, match="64 messages at the most"):
+        codec.messages_of(frame + "\n" + codec.encode(ended(0)))
+    with pytest.raises(RemoteProtocolError, match="64 messages at the most"):
+        codec.messages_of("\n" * MAX_AGENT_MESSAGE)
+
+
+def test_long_messages_go_alone() -> None:
+    """A frame with several is far below what the other side reads as one."""
+    long = Refuse(attempt=FIRST, reason=Refusal.DISK, detail="ä" * 2_000)
+    waiting = deque([long] * 20)
+    sizes = []
+    while waiting:
+        sizes.append(len(codec.next_frame(waiting).encode()))
+    assert len(sizes) == 3
+    assert max(sizes) < 64 * 1024
+    offer = Offer(attempt=FIRST, spec=CommandSpec(command=["x" * 100_000]))
+    both: deque[Offer | Settled] = deque([Settled(attempt=FIRST), offer, Settled(attempt=FIRST)])
+    assert codec.next_frame(both) == codec.encode(Settled(attempt=FIRST))
+    assert codec.next_frame(both) == codec.encode(offer)
+    assert len(both) == 1
+
+
+@pytest.mark.parametrize("text", ["", "\n", "{}", '{"type": "started",\n"pid": 1}'])
+def test_an_empty_line_is_no_message(text: str) -> None:
+    with pytest.raises(RemoteProtocolError, match="not a message"):
+        said(codec.encode(ended(0)) + "\n" + text)
 
 
 def test_what_is_not_said_is_not_sent() -> None:

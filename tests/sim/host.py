@@ -87,6 +87,7 @@ class Host:
             SERVER,
             LinkPorts(
                 connect=self._connect,
+                soon=self.loop.call_soon,
                 clock=self.loop.time,
                 wall=self.loop.time,
                 random=lambda: SHORTEST_WAIT + (1 - SHORTEST_WAIT) * self.rng.random(),
@@ -149,7 +150,9 @@ class Host:
         return self.alive and not self.stopped
 
     def check(self) -> None:
-        """What must hold after everything that an agent has heard."""
+        """What must hold after everything that an agent has heard, once what it has to say in this
+        turn has left."""
+        self.loop.run()
         if self.alive and self._run.done():
             self._run.result()
             raise AssertionError("the agent's link has ended")
@@ -289,3 +292,4 @@ class Host:
         self._paused = "paused here" if paused else ""
         self.desired.block(self._paused)
         self.driver.reconsider()
+        self.loop.run()

@@ -6,6 +6,7 @@ from random import Random
 from typing import NamedTuple
 
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import messages_of
 from remote_protocol.messages import Confirm
 from remote_protocol.states import EndReason
 from tests.sim.database import Content
@@ -93,8 +94,9 @@ class RestoredWorld(World):
         self.on_the_way = {key for host in self._hosts for key in host.disk.launching}
         for wire in self.wires:
             for frame in wire.down:
-                if isinstance(frame, str) and frame.startswith(CONFIRM):
-                    self.on_the_way.add(Confirm.model_validate_json(frame).attempt)
+                for text in messages_of(frame) if isinstance(frame, str) else ():
+                    if text.startswith(CONFIRM):
+                        self.on_the_way.add(Confirm.model_validate_json(text).attempt)
 
     def settle(self) -> None:
         for host in self._hosts:

@@ -16,6 +16,7 @@ from typing import Any, Self
 from aiohttp import WSMessage, WSMsgType
 from websockets.exceptions import ConnectionClosed
 
+from remote_protocol.codec import messages_of
 from remote_protocol.errors import CloseCode
 
 CLOSES = {CloseCode.SILENT, CloseCode.FENCED, CloseCode.TRY_AGAIN}
@@ -153,16 +154,24 @@ class ServerSocket:
         kind = WSMsgType.TEXT if isinstance(frame, str) else WSMsgType.BINARY
         return WSMessage(kind, frame, None)
 
+    @property
+    def room(self) -> bool:
+        return not (self.wire.frozen and self._alive())
+
+    def write_text(self, data: str) -> None:
+        if self.closed:
+            raise ConnectionResetError("the link is gone")
+        if self._alive():
+            for text in messages_of(data):
+                self._sent(text)
+            self.wire.send_down(data)
+
     async def send_str(self, data: str) -> None:
         while self.wire.frozen and self._alive():
             # What it sends fills the buffers of a peer that does not read.
             self._blocked = asyncio.get_running_loop().create_future()
             await self._blocked
-        if self.closed:
-            raise ConnectionResetError("the link is gone")
-        if self._alive():
-            self._sent(data)
-            self.wire.send_down(data)
+        self.write_text(data)
 
     async def send_bytes(self, data: bytes) -> None:
         """Wait until the world says that there is room."""

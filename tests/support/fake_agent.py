@@ -28,6 +28,7 @@ from remote_protocol.codec import (
     decode_from_server,
     decode_input,
     encode,
+    messages_of,
 )
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_PAYLOAD, SUBPROTOCOL
@@ -92,6 +93,8 @@ class FakeAgent:
         self.serials: dict[AttemptId, int] = {}
         """Serial of the last offer of each attempt on this link."""
         self._unread: list[ServerMessage] = []
+        self._texts: deque[str] = deque()
+        """Messages of a frame that are not looked at yet."""
         self._pieces: deque[Chunk] = deque()
         self.contents: list[ContentChunk] = []
         """Pieces of contents that came."""
@@ -161,6 +164,8 @@ class FakeAgent:
         return message
 
     async def _frame(self) -> ServerMessage | None:
+        if self._texts:
+            return self._message(self._texts.popleft())
         frame = await self.socket.receive(timeout=DEADLINE)
         if frame.type is aiohttp.WSMsgType.BINARY:
             piece = decode_input(frame.data)
@@ -170,7 +175,11 @@ class FakeAgent:
                 self._pieces.append(piece)
             return None
         assert frame.type is aiohttp.WSMsgType.TEXT, f"{frame.type.name} {frame.data!r}"
-        message = decode_from_server(frame.data)
+        self._texts.extend(messages_of(frame.data))
+        return self._message(self._texts.popleft())
+
+    def _message(self, text: str) -> ServerMessage:
+        message = decode_from_server(text)
         self.heard.append(message)
         if isinstance(message, Offer):
             self.serials[message.attempt] = message.serial
@@ -197,9 +206,11 @@ class FakeAgent:
         """Read until the server has closed the link; its close code."""
         async with asyncio.timeout(DEADLINE):
             while True:
+                while self._texts:
+                    self.heard.append(decode_from_server(self._texts.popleft()))
                 frame = await self.socket.receive()
                 if frame.type is aiohttp.WSMsgType.TEXT:
-                    self.heard.append(decode_from_server(frame.data))
+                    self._texts.extend(messages_of(frame.data))
                 elif frame.type is aiohttp.WSMsgType.CLOSE:
                     return int(frame.data)
                 elif frame.type is not aiohttp.WSMsgType.BINARY:

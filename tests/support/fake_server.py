@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import HEADER_SIZE, decode_chunk, decode_from_agent, encode
+from remote_protocol.codec import HEADER_SIZE, decode_chunk, decode_from_agent, encode, messages_of
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_protocol.messages import (
@@ -206,7 +206,8 @@ class FakeServer:
                 if isinstance(frame, bytes):
                     self._chunk(frame)
                 else:
-                    self._message(decode_from_agent(frame))
+                    for text in messages_of(frame):
+                        self._message(decode_from_agent(text))
         except ConnectionClosed:
             if self.wire is wire:
                 self.wire = None

@@ -33,6 +33,7 @@ from remote_server.logs.opening import open_logs
 from remote_server.secrets.source import KeyFile
 from remote_server.secrets.vault import Vault
 from remote_server.store import Store
+from remote_server.web.agents.handshake import AgentSocket
 from tests.support.databases import new_database
 from tests.support.fake_agent import DEADLINE, FakeAgent
 from tests.support.stored import spec
@@ -152,9 +153,7 @@ class LiveHub:
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         """What the web does once it knows the agent."""
-        wire = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,), compress=False, max_msg_size=MAX_CHUNK_FRAME
-        )
+        wire = AgentSocket(protocols=(SUBPROTOCOL,), compress=False, max_msg_size=MAX_CHUNK_FRAME)
         token = await self.token(request.match_info["name"])
         await wire.prepare(request)
         await self.hub.serve(token, wire, "192.0.2.1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 
 from aiohttp import ClientResponse, ClientSession, ClientWebSocketResponse
 
-from remote_protocol.codec import decode_from_server, encode
+from remote_protocol.codec import decode_from_server, encode, messages_of
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import SUBPROTOCOL
 from remote_protocol.messages import Hello, Message, Settings
@@ -179,6 +180,8 @@ class AgentLink:
 
     wire: ClientWebSocketResponse
     welcome: Any = None
+    _texts: deque[str] = field(default_factory=deque)
+    """Messages of a frame that are not looked at yet."""
 
     async def send(self, message: Message) -> None:
         await self.wire.send_str(encode(message))
@@ -186,9 +189,11 @@ class AgentLink:
     async def until(self, kind: str) -> Any:
         """The next message of this type; others are passed over."""
         while True:
-            frame = await self.wire.receive(timeout=20)
-            assert isinstance(frame.data, str), frame
-            message = decode_from_server(frame.data)
+            if not self._texts:
+                frame = await self.wire.receive(timeout=20)
+                assert isinstance(frame.data, str), frame
+                self._texts.extend(messages_of(frame.data))
+            message = decode_from_server(self._texts.popleft())
             if message.type == kind:
                 return message
 

@@ -150,7 +150,7 @@ class RawLink:
                 elif opcode == PONG:
                     self.pongs += 1
                 elif opcode in (TEXT, BINARY):
-                    found.append(payload)
+                    found.extend(payload.split(b"\n") if opcode == TEXT else [payload])
                 continue
             try:
                 data = self.socket.recv(1 << 18)

@@ -1,7 +1,8 @@
 """The agent's one WebSocket to its server: connect, carry frames, connect again, for ever.
 
 Touches nothing but its ports. It knows nothing of jobs: what comes is handed to a listener at
-once, what goes is written at once, in the order of the calls.
+once, what goes is written in the order of the calls. Messages of one turn of the loop leave
+together at its end: one frame, one mask, one write.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -33,8 +35,9 @@ from remote_protocol.codec import (
     ContentChunk,
     decode_from_server,
     decode_input,
-    encode,
     make_ready_from_server,
+    messages_of,
+    next_frame,
 )
 from remote_protocol.errors import CloseCode, ErrorCode, RemoteProtocolError
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
@@ -82,12 +85,18 @@ class WebSocket(Protocol):
         """Say why, and close it."""
 
 
+def _soon(call: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_soon(call)
+
+
 class LinkPorts(NamedTuple):
     """What a link needs of the machine."""
 
     connect: Callable[[Endpoint], Awaitable[WebSocket]] = open_websocket
     """Opens a WebSocket; raises what `faults.explain` knows."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    soon: Callable[[Callable[[], None]], object] = _soon
+    """Calls at the end of this turn of the loop."""
     clock: Callable[[], float] = time.monotonic
     """Seconds that only grow."""
     wall: Callable[[], float] = time.time
@@ -125,6 +134,8 @@ class Link:
         """Replaced by a reload; holds from the next connect on."""
         self._ports = ports
         self._socket: WebSocket | None = None
+        self._waiting: deque[AgentMessage] = deque()
+        """Said in this turn of the loop."""
         self._closing: set[asyncio.Task[None]] = set()
         self._failures = FailureLog()
         self._finished = False
@@ -145,20 +156,30 @@ class Link:
     # Out ---------------------------------------------------------------------------------
 
     def send(self, message: AgentMessage) -> None:
-        """Write a message now; without a link it is dropped, the next hello makes up for it."""
+        """Write a message in this turn of the loop; without a link it is dropped, the next hello
+        makes up for it."""
         if self._socket is not None:
-            self._socket.write(encode(message))
+            if not self._waiting:
+                self._ports.soon(self._flush)
+            self._waiting.append(message)
+
+    def _flush(self) -> None:
+        waiting, wire = self._waiting, self._socket
+        while waiting and wire is not None:
+            wire.write(next_frame(waiting))
 
     def write(self, frame: memoryview) -> bool:
         """Write a binary frame now; False without a link. Follow it by `drain`."""
         if self._socket is None:
             return False
+        self._flush()
         self._socket.write(frame)
         return True
 
     async def drain(self) -> None:
         """Wait until the buffer has room again, so that no message waits for much."""
         if self._socket is not None:
+            self._flush()
             try:
                 await self._socket.drain()
             except OSError:
@@ -177,6 +198,7 @@ class Link:
             await asyncio.wait(self._closing, timeout=CLOSE_TIMEOUT + 1)
 
     def _drop(self, code: CloseCode, detail: str) -> None:
+        self._flush()
         dying, self._socket = self._socket, None
         if dying is None:
             return
@@ -215,15 +237,20 @@ class Link:
 
     async def _serve(self, wire: WebSocket, listener: Listener) -> tuple[int | None, str]:
         self._socket = wire
+        self._waiting.clear()
         self._heard = False
         self._closed_with = None
         try:
             listener.link_opened(self._session())
+            self._flush()
             make_ready_from_server()  # while the server makes its answer
             while self._socket is wire:
                 frame = await wire.recv()
                 if isinstance(frame, str):
-                    listener.link_received(decode_from_server(frame))
+                    for text in messages_of(frame):
+                        listener.link_received(decode_from_server(text))
+                        if self._socket is not wire:
+                            break
                 else:
                     listener.link_input(decode_input(frame))
                 self._heard = True
@@ -235,6 +262,7 @@ class Link:
         finally:
             if self._socket is wire:
                 self._socket = None
+            self._waiting.clear()
             code = wire.close_code
             reason = wire.close_reason or wire.fault
             if self._closed_with is not None:

@@ -14,7 +14,7 @@ import structlog
 from aiohttp import WSMsgType
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import ArtifactChunk, decode_chunk, decode_from_agent
+from remote_protocol.codec import ArtifactChunk, decode_chunk, decode_from_agent, messages_of
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.messages import (
     AgentMessage,
@@ -57,7 +57,7 @@ log = structlog.get_logger("remote_server.link")
 MOST_IN_FLIGHT: Final = 1_000
 """Reports that may wait for their commit before the next frame is read."""
 TURN: Final = 64
-"""Frames of one link that are handled before others have their turn."""
+"""Frames and messages of one link that are handled before others have their turn."""
 NAP: Final = 1.0
 """Seconds at the longest for which a link over its budget is not looked at."""
 _FOR_THE_HUB: Final = frozenset(
@@ -134,9 +134,11 @@ class Link:
                 if frame.type is WSMsgType.TEXT:
                     # What a message leads to is sent from here, without a task of its own.
                     mine, outbox.flushing = not outbox.flushing, True
-                    wait = await self._text(frame.data)
-                    if mine:
-                        await outbox.flush()
+                    for text in messages_of(frame.data):
+                        wait = max(wait, await self._text(text))
+                        turn += 1
+                    if mine and not outbox.flush():
+                        await outbox.drain()
                 elif frame.type is WSMsgType.BINARY:
                     # Its ack leaves with this turn of the loop, together with those of other
                     # chunks that are here already.
@@ -150,8 +152,10 @@ class Link:
                 turn += 1
                 if wait:
                     await self._rest(wait)
-                elif turn % TURN == 0:
+                    wait = 0.0
+                elif turn >= TURN:
                     # Frames that are here already are given without a turn of the loop.
+                    turn = 0
                     await asyncio.sleep(0)
         except RemoteProtocolError as error:
             self.close(error.code, str(error))
@@ -184,10 +188,11 @@ class Link:
             self.broke()
 
     def close(self, code: CloseCode, detail: str, last: Sequence[ServerMessage] = ()) -> None:
-        """Say `last` and why, then close. From now on nothing is heard from it or given to it."""
+        """Say what waits, `last` and why, then close. From now on it hears and gets nothing."""
         if self._closing is not None or self._socket.closed:
             self.end()
             return
+        self._outbox.flush()
         if code not in _QUIET:
             self._say("link closed", code=int(code), reason=detail)
         self._closing = asyncio.Event()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from remote_protocol.codec import encode
+from remote_protocol.codec import encode, next_frame
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ack, Error, ServerMessage
@@ -25,8 +25,8 @@ _REASON_BYTES: Final = 120
 
 
 class Outbox:
-    """Messages to one agent, in order. `slow` is called when it does not read them, `broken` when
-    its socket is gone."""
+    """Messages to one agent, in order; those of one turn of the loop leave together. `slow` is
+    called when it does not read them, `broken` when its socket is gone."""
 
     __slots__ = (
         "_begun",
@@ -69,15 +69,34 @@ class Outbox:
             self._slow()
         elif not self.flushing:
             self.flushing = True
-            self._flusher = asyncio.ensure_future(self.flush())
+            asyncio.get_running_loop().call_soon(self._turn_over)
 
-    async def flush(self) -> None:
+    def _turn_over(self) -> None:
+        if not self.flush():
+            self._flusher = asyncio.ensure_future(self.drain())
+
+    def flush(self) -> bool:
+        """Send everything that waits as far as there is room; False: `drain` has to wait for it."""
+        waiting = self._waiting
+        try:
+            while waiting:
+                if not self._socket.room:
+                    return False
+                self._socket.write_text(next_frame(waiting))
+        except OSError:
+            # The reading side notices the end of the link, too.
+            self._broken()
+        self.flushing = False
+        self._waiting = None
+        return True
+
+    async def drain(self) -> None:
         """Send everything that waits."""
         try:
             if self._waiting:
                 self._watch()
                 while self._waiting:
-                    await self._socket.send_str(encode(self._waiting.popleft()))
+                    await self._socket.send_str(next_frame(self._waiting))
         except (OSError, RuntimeError):
             # The reading side notices the end of the link, too.
             self._broken()

@@ -8,7 +8,7 @@ from aiohttp import WSMessage
 
 
 class Socket(Protocol):
-    """One open WebSocket (`aiohttp.web.WebSocketResponse`)."""
+    """One open WebSocket (`web.agents.handshake.AgentSocket`)."""
 
     @property
     def closed(self) -> bool:
@@ -19,6 +19,13 @@ class Socket(Protocol):
 
     async def __anext__(self) -> WSMessage:
         """The next frame. ConnectionError when the peer left in the middle of one."""
+
+    @property
+    def room(self) -> bool:
+        """Whether all that was written has left: a frame can be written without waiting."""
+
+    def write_text(self, data: str) -> None:
+        """Write a text frame now. OSError."""
 
     async def send_str(self, data: str) -> None:
         """Send a text frame; waits for room. OSError, RuntimeError."""

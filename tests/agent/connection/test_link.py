@@ -20,7 +20,7 @@ from remote_agent.connection.link import Link
 from remote_agent.connection.websocket import open_websocket
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import HEADER_SIZE, Chunk, ContentChunk, pack_header
+from remote_protocol.codec import HEADER_SIZE, Chunk, ContentChunk, encode, pack_header
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import SUBPROTOCOL
 from remote_protocol.messages import Heartbeat, HeartbeatAck, Hello, Resync, ServerMessage, Welcome
@@ -98,6 +98,50 @@ async def test_messages_and_frames_arrive_in_the_order_written():
         await until(lambda: any(isinstance(m, HeartbeatAck) and m.seq == 7 for m in ear.got))
         assert bytes(server.logs[key]) == b"hello"
         assert ear.opened[0] == server.hellos[0].session
+
+
+async def test_messages_of_a_turn_leave_together_before_the_bytes_after_them(monkeypatch):
+    async with FakeServer() as server, linked(server.url) as (wire, ear, _):
+        await server.online()
+        await until(lambda: any(isinstance(m, Welcome) for m in ear.got))
+        assert wire._socket is not None
+        frames: list[object] = []
+        write = wire._socket.write
+
+        def noted(frame: str | memoryview) -> None:
+            frames.append(frame)
+            write(frame)
+
+        monkeypatch.setattr(wire._socket, "write", noted)
+        wire.send(Heartbeat(seq=7))
+        wire.send(Heartbeat(seq=8))
+        assert not frames
+        await until(lambda: [m.seq for m in ear.got if isinstance(m, HeartbeatAck)] == [7, 8])
+        assert len(frames) == 1
+        wire.send(Heartbeat(seq=9))
+        assert wire.write(memoryview(b"no chunk"))
+        assert [type(frame) for frame in frames[1:]] == [str, memoryview]
+
+
+async def test_what_was_said_leaves_before_the_link_is_closed():
+    async with FakeServer() as server:
+        async with linked(server.url) as (wire, ear, _):
+            await server.online()
+            await until(lambda: any(isinstance(m, Welcome) for m in ear.got))
+            wire.send(Heartbeat(seq=7))
+            await wire.finish()
+        assert [m.seq for m in server.said if isinstance(m, Heartbeat)] == [7]
+
+
+async def test_messages_after_one_that_closes_the_link_are_not_heard():
+    async with FakeServer() as server, linked(server.url) as (_, ear, _task):
+        await server.online()
+        await until(lambda: any(isinstance(m, Welcome) for m in ear.got))
+        assert server.wire is not None
+        ear.fault = RemoteProtocolError("enough")
+        await server.wire.send("\n".join([encode(Resync(reason="a")), encode(Resync(reason="b"))]))
+        await until(lambda: ear.closed)
+        assert [m.reason for m in ear.got if isinstance(m, Resync)] == ["a"]
 
 
 async def test_a_cut_link_is_made_again_with_a_new_session():

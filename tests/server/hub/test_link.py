@@ -12,6 +12,7 @@ from structlog.testing import LogCapture
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import decode_from_server, encode, messages_of
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_CHUNK_FRAME, MAX_PAYLOAD
 from remote_protocol.messages import Phase
@@ -44,6 +45,34 @@ async def test_a_job_from_offer_to_settled(place: LiveHub) -> None:
         assert place.store.recorded[0] == Accepted(key, first=True)
         assert isinstance(place.store.recorded[1], Running)
         assert isinstance(place.store.recorded[2], Finished)
+
+
+async def test_messages_of_a_frame_are_heard_in_order_and_answered_by_one(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        beats = [encode(m.Heartbeat(seq=number)) for number in range(1, 65)]
+        await agent.say("\n".join(beats))
+        frame = await agent.socket.receive(timeout=20)
+        heard = [decode_from_server(text) for text in messages_of(frame.data)]
+        assert [ack.seq for ack in heard if isinstance(ack, m.HeartbeatAck)] == [*range(1, 65)]
+
+
+async def test_what_comes_before_a_bad_message_of_a_frame_is_heard(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await agent.say(encode(m.Heartbeat(seq=1)) + "\n{}\n" + encode(m.Heartbeat(seq=2)))
+        assert (await agent.hear(m.HeartbeatAck)).seq == 1
+        assert "not a message" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.BAD_MESSAGE
+
+
+async def test_too_many_messages_in_a_frame_close_the_link(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await agent.say("\n".join([encode(m.Heartbeat(seq=1))] * 65))
+        assert "64 messages at the most" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.BAD_MESSAGE
+        assert not any(isinstance(message, m.HeartbeatAck) for message in agent.heard)
 
 
 async def test_many_jobs_at_once_keep_their_logs_apart(place: LiveHub) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import encode, messages_of
 from remote_protocol.errors import CloseCode
 from remote_server.hub import outbox
 from remote_server.hub.outbox import Outbox
@@ -64,12 +65,49 @@ class SlowSocket(web.WebSocketResponse):
         self.gate.set()
         self.sent = 0
 
+    @property
+    def room(self) -> bool:
+        return False
+
+    def write_text(self, data: str) -> None:
+        raise AssertionError("there is no room")
+
     async def send_str(self, data: str, compress: int | None = None) -> None:
         await self.gate.wait()
         self.sent += 1
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
+
+
+class ReadySocket(SlowSocket):
+    """A WebSocket that has room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: list[str] = []
+
+    @property
+    def room(self) -> bool:
+        return True
+
+    def write_text(self, data: str) -> None:
+        self.frames.append(data)
+
+
+async def test_what_is_said_in_a_turn_leaves_as_one_frame() -> None:
+    wire = ReadySocket()
+    box = Outbox(wire, lambda: None, lambda: None)
+    told = [m.Settled(attempt=AttemptId("0" * 26, number)) for number in range(1, 4)]
+    for message in told:
+        box.put(message)
+    assert not wire.frames
+    await asyncio.sleep(0)
+    assert [messages_of(frame) for frame in wire.frames] == [[encode(it) for it in told]]
+    box.put(told[0])
+    await asyncio.sleep(0)
+    assert wire.frames[1:] == [encode(told[0])]
+    assert wire.sent == 0
 
 
 async def test_each_sending_has_the_whole_time(monkeypatch: pytest.MonkeyPatch) -> None:
