@@ -84,11 +84,19 @@ def trace_of(job: str, given: str | None) -> Trace:
 
 def span_of(job: str, part: Part = Part.JOB, attempt: int = 0) -> str:
     """The id of one of a job's spans: 16 hexadecimal digits."""
-    own = int.from_bytes(ulid_to_bytes(job)[8:], "big")
+    return _span(ulid_to_bytes(job), part, attempt)
+
+
+def _span(raw: bytes, part: Part, attempt: int) -> str:
+    own = int.from_bytes(raw[8:], "big")
     return f"{own ^ (attempt << 8 | part) or 1:016x}"
 
 
 def traceparent_for(job: str, attempt: int, given: str | None) -> str:
     """What the programs of an attempt continue: its span `run`."""
-    trace = trace_of(job, given)
-    return f"00-{trace.id}-{span_of(job, Part.RUN, attempt)}-{trace.flags}"
+    raw = ulid_to_bytes(job)
+    span = _span(raw, Part.RUN, attempt)
+    if given is None:
+        return f"00-{raw.hex()}-{span}-{_SAMPLED}"
+    _, trace, _, flags = given.split("-")
+    return f"00-{trace}-{span}-{flags}"

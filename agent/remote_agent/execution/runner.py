@@ -17,6 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from remote_agent.execution.end_syncs import EndSyncs
+from remote_agent.execution.looks import look_at
 from remote_agent.execution.notifications import Notification, NotificationSocket
 from remote_agent.execution.shim_pool import ShimPool
 from remote_agent.execution.stopping import RunningAttempt, Stopper, with_requested_reason
@@ -26,13 +27,11 @@ from remote_agent.journal.inputs import measure
 from remote_agent.journal.losses import killed_words, lost
 from remote_agent.journal.unstarted import end_before_start
 from remote_agent.planning.work import Interpreter
-from remote_agent.processes import HOST_FAULTS, Folder, UnexpectedEntry
+from remote_agent.processes import HOST_FAULTS
 from remote_agent.sections import PythonPart
 from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, SpoolGrew
 from remote_agent.shim.launcher_client import tell
-from remote_agent.shim.layout import EXIT
-from remote_agent.shim.record import has_begun, read_record
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Phase, Started
 from remote_protocol.states import EndReason
@@ -141,9 +140,9 @@ class Runner:
         watched = self._watched.get(key)
         if watched is None:
             watched = self._watched[key] = RunningAttempt(self._journal.path(key))
-            self._shims.fit(len(self._watched))
         watched.secrets = secrets
         self._ask(watched)
+        self._shims.fit(len(self._watched))
 
     def refuse(self, key: AttemptId, reason: EndReason, detail: str) -> None:
         """End it before it starts; one that a shim has begun meanwhile goes on."""
@@ -242,7 +241,8 @@ class Runner:
                 if not watched.started:
                     watched.begin()
                     self._report(AttemptStarted(key, note.pid, note.at))
-                self._deliver(key, watched)
+                if watched.stop_request is not None:
+                    self._deliver(key, watched)
             case "ended" if note.record is not None:
                 # The disk takes no record: this one is all that there is of its end.
                 if not watched.directory.exists():
@@ -299,30 +299,17 @@ class Runner:
                 self._apply(key, watched, self._journal.abandon(key, str(error.strerror)))
 
     def _read(self, key: AttemptId, watched: RunningAttempt) -> None:
-        with Folder(watched.directory) as directory:
-            try:
-                body = read_record(directory, EXIT)
-            except UnexpectedEntry:
-                body = None
-            if body is None:
-                begun = has_begun(directory)
-                kept = begun and directory.locked()
-        if body is not None:
-            # When its start was not heard of, that is on the disk, too, and goes first.
-            if watched.started:
-                with suppress(ValidationError):
-                    self._finish(key, ended_from(key, body))
-                    return
-            kept = False
-        elif not begun:
+        seen = look_at(key, watched.directory, watched.started)
+        if seen.ended is not None:
+            self._finish(key, seen.ended)
+        elif not seen.begun:
             if watched.started:
                 reason = "another directory is in its place"
                 self._apply(key, watched, self._journal.abandon(key, reason))
-            return
-        if kept and watched.started:
+        elif seen.kept and watched.started:
             self._report(SpoolGrew(key, self._journal.spool(key).size()))
-            return
-        self._apply(key, watched, self._journal.look(key))
+        else:
+            self._apply(key, watched, self._journal.look(key))
 
     def _apply(self, key: AttemptId, watched: RunningAttempt, record: AttemptRecord | None) -> None:
         if record is None:
@@ -341,7 +328,6 @@ class Runner:
         if self.on_end is not None:
             self.on_end(key)
         self._ends.seen(key)
-        self._report(SpoolGrew(key, ended.size))
         self._report(AttemptEnded(key, ended))
 
     def _gone(self, key: AttemptId) -> None:

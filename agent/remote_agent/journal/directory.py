@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from remote_agent.journal.spares import make_empty
+from remote_agent.planning.order import encoded
 from remote_agent.planning.paths import FOLDERS, JobPaths
 from remote_agent.planning.work import WorkFile
 from remote_agent.processes import (
@@ -150,7 +151,7 @@ def write_directory(
 def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> None:
     text = offer.model_dump_json(exclude_none=True)
     body = f'{{"v":{VERSION},"boot_id":{json.dumps(boot_id)},"offer":{text}}}\n'
-    _write(f"{directory}{os.sep}{ORDER}", order.line() + body.encode(), 0o600, KEEP)
+    _write(f"{directory}{os.sep}{ORDER}", order.line(encoded) + body.encode(), 0o600, KEEP)
 
 
 def _put_file(work: Path, file: WorkFile) -> None:

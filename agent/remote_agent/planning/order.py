@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, TypeVar
+
+from pydantic_core import to_json
 
 from remote_agent.config import Config
 from remote_agent.planning.engine import Engine
@@ -21,13 +25,28 @@ from remote_agent.processes import (
     inherited_env,
 )
 from remote_agent.processes.python import environment_programs
-from remote_agent.shim.layout import ARTIFACTS, MASK_FILE, OUTPUTS, TEMPORARY
+from remote_agent.shim.layout import ARTIFACTS, MASK_FILE, OUTPUTS, TEMPORARY, WORK
 from remote_agent.shim.order import MASK, MIN_SEGMENTS, Order
 from remote_protocol.messages import Offer
 from remote_protocol.trace import VARIABLE, traceparent_for
 
 LEAST_ABSENCE: Final = 3.0
 """Seconds; a shorter absence of the server cannot be told from a pause between two heartbeats."""
+AS_GIVEN: Final = {
+    "grace_period": "grace",
+    "stop_signal": "stop_signal",
+    "memory_limit": "memory_limit",
+    "cpu_weight": "cpu_weight",
+    "io_weight": "io_weight",
+    "keep_processes": "keep_processes",
+    "stdin": "stdin",
+    "secret_files": "secret_files",
+    "merge_output": "merge",
+}
+"""Fields of a job that stand in its order as they are, and their names there; a test sees that both
+have the same default."""
+_WEIGHED: Final = frozenset({"memory_limit", "cpu_weight", "io_weight"})
+_MASKED: Final = frozenset({"secrets", "relay", "mask"})
 _N = TypeVar("_N", int, float)
 _DEFAULT_CPU_WEIGHT: Final = 100
 _NICE_STEP: Final = 1.25
@@ -68,7 +87,8 @@ def make_order(
 ) -> Order:
     """The start order of an offer whose job has its files at `paths` and is `user`'s; None: the
     agent's own user's."""
-    spec, cgroup = offer.spec, host.cgroup
+    spec, key, cgroup = offer.spec, offer.attempt, host.cgroup
+    given = spec.model_fields_set
     if spec.mask and not HAS_FIFOS:
         raise ValueError(
             "jobs cannot add values to be masked (mask, REMOTE_MASK) on Windows; submit it without "
@@ -80,72 +100,86 @@ def make_order(
             "writable /dev/shm or, where jobs run as the agent's user, $XDG_RUNTIME_DIR on tmpfs; "
             "take them as variables, or choose other agents by labels"
         )
-    identity: dict[str, Any] = {"home": str(paths.home)} if paths.apart else {}
+    # Only what the job was given: a model's fields are slow to read, and most jobs have few.
+    fields: dict[str, Any] = {
+        name: getattr(spec, field) for field, name in AS_GIVEN.items() if field in given
+    }
+    home = str(paths.home)
+    work_dir = f"{home}{os.sep}{WORK}" if paths.elsewhere is None else str(paths.elsewhere)
+    if paths.apart:
+        fields["home"] = home
     if user is not None:
-        identity |= {
-            "uid": user.uid,
-            "gid": user.gid,
-            "groups": list(user.groups),
-            "exclusive_user": config.jobs.user_range is not None,
-            "no_new_privileges": config.jobs.no_new_privileges,
-        }
-    weights = (spec.cpu_weight, spec.io_weight)
-    masked = bool(work.secrets or spec.secrets or spec.relay or spec.mask)
-    mask_file = paths.of(MASK_FILE) if masked and HAS_FIFOS else None
+        fields |= _identity(user, config)
+    if not given.isdisjoint(_WEIGHED):
+        weighed = spec.memory_limit or spec.cpu_weight or spec.io_weight
+        fields["cgroup"] = cgroup if weighed else None
+        fields["nice"] = nice_of(spec.cpu_weight) if cgroup is None else 0
+    if "on_disconnect" in given:
+        fields["stop_after"] = _tolerable(spec.on_disconnect.stop_after)
+    masked = bool(work.secrets) or not given.isdisjoint(_MASKED)
+    if masked:
+        masked = bool(work.secrets or spec.secrets or spec.relay or spec.mask)
+    mask_file = f"{home}{os.sep}{MASK_FILE}" if masked and HAS_FIFOS else None
+    limits, logs = config.limits, config.logs
     return Order(
-        key=str(offer.attempt),
+        key=str(key),
         argv=work.argv,
         env=child_env(
             host.inherited if work.inherits else {},
             venv_variables(work.venv, host.inherited),
-            {
-                **_of_user(paths, user if work.inherits else None),
-                VARIABLE: traceparent_for(*offer.attempt, spec.traceparent),
-            },
+            _of_user(home, user if work.inherits else None),
+            {VARIABLE: traceparent_for(*key, spec.traceparent)},
             plain_variables(spec),
             {
-                "REMOTE_JOB_ID": offer.attempt.job,
-                "REMOTE_ATTEMPT": str(offer.attempt.number),
+                "REMOTE_JOB_ID": key.job,
+                "REMOTE_ATTEMPT": str(key.number),
                 "REMOTE_QUEUE": spec.queue,
                 "REMOTE_AGENT": host.agent,
-                "REMOTE_WORK_DIR": str(paths.work),
-                "REMOTE_OUTPUTS": paths.of(OUTPUTS),
-                "REMOTE_ARTIFACTS": paths.of(ARTIFACTS),
-                **({} if mask_file is None else {"REMOTE_MASK": mask_file}),
+                "REMOTE_WORK_DIR": work_dir,
+                "REMOTE_OUTPUTS": f"{home}{os.sep}{OUTPUTS}",
+                "REMOTE_ARTIFACTS": f"{home}{os.sep}{ARTIFACTS}",
             },
+            {} if mask_file is None else {"REMOTE_MASK": mask_file},
         ),
-        cwd=str(paths.work) if spec.cwd is None else str(paths.work / spec.cwd),
-        timeout=_lower(spec.timeout, config.limits.max_timeout),
-        grace=spec.grace_period,
-        stop_after=_tolerable(spec.on_disconnect.stop_after),
-        stop_signal=spec.stop_signal,
-        memory_limit=spec.memory_limit,
-        nice=nice_of(spec.cpu_weight) if cgroup is None else 0,
-        cgroup=cgroup if spec.memory_limit or any(weights) else None,
-        cpu_weight=spec.cpu_weight,
-        io_weight=spec.io_weight,
-        max_log=_lower(spec.max_log, config.limits.max_job_log),
-        segment_size=config.logs.segment_size,
-        segments=segments_allowed(config.logs.segments),
-        max_artifacts=config.limits.max_artifacts,
-        reserve=config.limits.min_free_disk // 2,
-        keep_processes=spec.keep_processes,
-        stdin=spec.stdin,
+        cwd=work_dir if spec.cwd is None else str(Path(work_dir) / spec.cwd),
+        timeout=_lower(spec.timeout, limits.max_timeout),
+        max_log=_lower(spec.max_log, limits.max_job_log),
+        segment_size=logs.segment_size,
+        segments=segments_allowed(logs.segments),
+        max_artifacts=limits.max_artifacts,
+        reserve=limits.min_free_disk // 2,
         workload=work.workload,
         options=work.options,
         payload=work.payload,
         private_input=spec.private_input is not False,
         payload_secrets=list(work.payload_secrets),
         secrets=[*work.secrets, *secret_variables(spec, work.payload_secrets)],
-        secret_files=spec.secret_files,
         secret_prefix=host.secret_prefix if spec.secret_files else "",
         filter=work.filter or (MASK if masked else None),
         mask_file=mask_file,
-        merge=spec.merge_output,
         sync=config.agent.durability == "full",
         umask=host.umask if config.jobs.umask is None else config.jobs.umask,
-        **identity,
+        **fields,
     )
+
+
+def _identity(user: Account, config: Config) -> dict[str, Any]:
+    return {
+        "uid": user.uid,
+        "gid": user.gid,
+        "groups": list(user.groups),
+        "exclusive_user": config.jobs.user_range is not None,
+        "no_new_privileges": config.jobs.no_new_privileges,
+    }
+
+
+def encoded(value: Any) -> bytes:
+    """JSON of a start order, quickly."""
+    try:
+        return to_json(value)
+    except ValueError:
+        # A variable or a path with bytes that are no text: Python writes them as it reads them.
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def venv_variables(venv: str | None, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -157,15 +191,15 @@ def venv_variables(venv: str | None, inherited: Mapping[str, str]) -> dict[str, 
     return {"VIRTUAL_ENV": venv, "PATH": path}
 
 
-def _of_user(paths: JobPaths, user: Account | None) -> dict[str, str]:
-    """What a job's environment says of its user, and of the folder for what is temporary."""
-    temporary = dict.fromkeys(TEMPORARY_NAMES, paths.of(TEMPORARY))
+def _of_user(home: str, user: Account | None) -> dict[str, str]:
+    """What a job's environment says of its user, and of the folder for what is temporary: in
+    `home`, its own."""
+    temporary = dict.fromkeys(TEMPORARY_NAMES, f"{home}{os.sep}{TEMPORARY}")
     if user is None:
         return temporary
-    home = user.home or str(paths.home)
     return {
         **temporary,
-        "HOME": home,
+        "HOME": user.home or home,
         "USER": user.name,
         "LOGNAME": user.name,
         "SHELL": user.shell,
@@ -195,5 +229,6 @@ def _tolerable(wanted: float | None) -> float | None:
 
 
 def _lower(wanted: _N | None, limit: _N | None) -> _N | None:
-    given = [value for value in (wanted, limit) if value is not None]
-    return min(given) if given else None
+    if wanted is None or limit is None:
+        return limit if wanted is None else wanted
+    return min(wanted, limit)

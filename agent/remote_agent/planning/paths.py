@@ -17,11 +17,17 @@ class JobPaths(NamedTuple):
 
     home: Path
     """The folder of all but, perhaps, its work directory: the attempt's, or the job's user's."""
-    work: Path
+    elsewhere: Path | None = None
+    """The work directory, if it is not the one in `home`."""
     apart: bool = False
-    """Whether that is not the attempt's directory."""
+    """Whether `home` is not the attempt's directory."""
     inside: bool = True
     """Whether the work directory is in it."""
+
+    @property
+    def work(self) -> Path:
+        """The work directory."""
+        return self.home / WORK if self.elsewhere is None else self.elsewhere
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -42,7 +48,7 @@ def job_paths(directory: Path, work_root: Path | None, jobs: Path | None) -> Job
     """
     if jobs is not None:
         home = (work_root or jobs) / directory.name
-        return JobPaths(home, home / WORK, apart=True)
+        return JobPaths(home, apart=True)
     if work_root is None:
-        return JobPaths(directory, directory / WORK)
+        return JobPaths(directory)
     return JobPaths(directory, work_root / directory.name, inside=False)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from remote_agent.processes import READ, Folder, is_signal
@@ -109,15 +110,22 @@ class Order(NamedTuple):
     max_artifacts: int = 1 << 30
     """Bytes of all artifacts together; files beyond are left out."""
 
-    def line(self) -> bytes:
-        """The order as the first line of its file, without what is as it is for most jobs."""
-        body: dict[str, Any] = {"v": VERSION}
-        for name, value, usual in zip(self._fields, self, _USUAL, strict=True):
-            if value != usual:
-                body[name] = value
+    def line(self, encode: Callable[[Any], bytes] | None = None) -> bytes:
+        """The order as the first line of its file, without what is as it is for most jobs. `encode`
+        makes JSON without line breaks; None: the standard library does."""
+        body: dict[str, Any] = {
+            name: value
+            for name, value, usual in zip(self._fields, self, _USUAL, strict=True)
+            if value is not usual and value != usual
+        }
+        body["v"] = VERSION
         if self.payload:
             body["payload"] = b64encode(self.payload).decode()
-        return _ENCODER.encode(body).encode() + b"\n"
+        return (encode or _encode)(body) + b"\n"
+
+
+def _encode(body: Any) -> bytes:
+    return _ENCODER.encode(body).encode()
 
 
 _NEVER: Final = object()

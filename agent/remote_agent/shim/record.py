@@ -97,6 +97,12 @@ def read_record(directory: Folder, name: str) -> dict[str, Any] | None:
 
     UnexpectedEntry when it is no plain file, or far larger than any record.
     """
+    data = read_text(directory, name)
+    return None if data is None else parse_record(data)
+
+
+def read_text(directory: Folder, name: str) -> bytes | None:
+    """The bytes of a record; None when there is none. UnexpectedEntry as for `read_record`."""
     try:
         descriptor = directory.open(name, READ)
     except FileNotFoundError:
@@ -104,6 +110,11 @@ def read_record(directory: Folder, name: str) -> dict[str, Any] | None:
     data = read_bounded(descriptor, LARGEST)
     if len(data) > LARGEST:
         raise UnexpectedEntry(name, f"it is larger than {plain_size(LARGEST)}")
+    return data
+
+
+def parse_record(data: bytes) -> dict[str, Any] | None:
+    """The record in these bytes; None when there is none."""
     try:
         body = _DECODER.decode(data.decode())
     except (ValueError, RecursionError):

@@ -9,10 +9,19 @@ import pytest
 from remote_agent.config import Config
 from remote_agent.planning import order as module
 from remote_agent.planning.kinds import plan
-from remote_agent.planning.order import HostContext, make_order, nice_of, segments_allowed
+from remote_agent.planning.order import (
+    AS_GIVEN,
+    HostContext,
+    encoded,
+    make_order,
+    nice_of,
+    segments_allowed,
+)
 from remote_agent.planning.paths import job_paths
 from remote_agent.planning.work import Work
+from remote_agent.shim.order import Order, parse
 from remote_protocol.messages import Offer
+from remote_protocol.spec import JobSpec
 from remote_protocol.trace import traceparent_for
 from tests.agent.conftest import Offers
 
@@ -185,3 +194,41 @@ def test_a_virtual_environment_goes_first_in_the_path(offers: Offers) -> None:
     host = HostContext("host-1", {"PATH": "/bin"})
     made = make_order(offers(), Work(["x"], venv="/opt/a"), paths, config, host)
     assert (made.env["PATH"], made.env["VIRTUAL_ENV"]) == ("/opt/a/bin:/bin", "/opt/a")
+
+
+def test_what_a_job_was_not_given_is_the_same_in_its_order() -> None:
+    fields = {name: JobSpec.model_fields[name] for name in AS_GIVEN}
+    usual = {
+        AS_GIVEN[name]: field.get_default(call_default_factory=True)
+        for name, field in fields.items()
+    }
+    assert usual == {name: Order._field_defaults[name] for name in usual}
+
+
+def test_what_a_job_was_given_stands_in_its_order(offers: Offers, config: Config) -> None:
+    made = order(
+        offers(
+            ["x"],
+            grace_period=3,
+            stop_signal="SIGINT",
+            memory_limit=1 << 30,
+            cpu_weight=10,
+            keep_processes=True,
+            stdin=True,
+            merge_output=True,
+            on_disconnect={"stop_after": 60},
+        ),
+        config,
+        "/group",
+    )
+    assert (made.grace, made.stop_signal, made.memory_limit) == (3, "SIGINT", 1 << 30)
+    assert (made.cpu_weight, made.keep_processes, made.stdin, made.merge) == (10, True, True, True)
+    assert (made.stop_after, made.cgroup, made.nice) == (60, "/group", 0)
+
+
+def test_an_order_is_written_whatever_is_in_its_environment(offers: Offers, config: Config) -> None:
+    made = order(offers(["ä", "\u2028", "\n"], env={"X": "é"}), config)
+    assert parse(made.line(encoded)) == made
+    # os.environ has bytes that are no UTF-8 as lone surrogates.
+    odd = made._replace(env={**made.env, "LC_ODD": "\udcff"})
+    assert parse(odd.line(encoded)) == odd
