@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import typing
 import urllib
 from types import ModuleType
 from typing import Any, Final
@@ -46,3 +47,29 @@ def leave_out() -> None:
             sys.modules[full] = later
             # As the import system does: `import urllib.request` gives `urllib`.
             setattr(package, name, later)
+
+
+class _Shape(dict[str, Any]):
+    """Stands for TypedDict where only a type checker looks at what is made of it."""
+
+    def __init_subclass__(cls, **_: object) -> None:
+        """Take what a TypedDict takes (`total=False`)."""
+
+
+def load_schemas() -> None:
+    """Load pydantic_core without the shapes of its schemas; nothing when it is there already. For
+    programs that need it: it takes some ten milliseconds."""
+    if "pydantic_core" in sys.modules:
+        return
+    import typing_extensions
+
+    # It takes the one or the other, by the version of Python.
+    places = (typing, typing_extensions)
+    usual = [vars(place)["TypedDict"] for place in places]
+    for place in places:
+        vars(place)["TypedDict"] = _Shape
+    try:
+        import pydantic_core  # noqa: F401 - for the ones who import it next
+    finally:
+        for place, form in zip(places, usual, strict=True):
+            vars(place)["TypedDict"] = form

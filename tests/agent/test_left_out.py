@@ -64,3 +64,28 @@ def test_what_is_loaded_already_stays() -> None:
     ]
     done = subprocess.run(call, check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["True", "True"]
+
+
+def test_the_shapes_of_schemas_are_no_classes_with_compiled_annotations() -> None:
+    program = (
+        "from remote_agent.left_out import load_schemas\n"
+        "load_schemas()\n"
+        "import typing, typing_extensions, pydantic, pydantic_core\n"
+        "print(hasattr(pydantic_core.core_schema.StringSchema, '__total__'))\n"
+        "class Known(typing_extensions.TypedDict, total=False):\n    size: int\n"
+        "class One(pydantic.BaseModel):\n    known: Known\n"
+        "print(One(known={'size': '1'}).known, typing.TypedDict.__module__)\n"
+        "try: One(known=1)\n"
+        "except pydantic.ValidationError as error: print(error.errors()[0]['type'])"
+    )
+    assert said(program).splitlines() == ["False", "{'size': 1} typing", "dict_type"]
+
+
+def test_schemas_that_are_loaded_already_stay() -> None:
+    program = (
+        "from remote_agent.left_out import load_schemas\n"
+        "import pydantic_core\n"
+        "load_schemas()\n"
+        "print(hasattr(pydantic_core.core_schema.StringSchema, '__total__'))"
+    )
+    assert said(program) == "True"

@@ -73,6 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
     if given in (["version"], ["--version"], ["-V"]):
         print(f"remote-agent {__version__}")
         return 0
+    from remote_agent.left_out import load_schemas
+
+    load_schemas()
     from remote_agent.cli.parser import parse
     from remote_agent.errors import AgentError
 
