@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import structlog
-
+from remote_agent.log import get_logger
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, OfferStored
 from remote_datahub.spec import DatahubSpec
 from remote_protocol.messages import Ended, Welcome
@@ -17,7 +16,7 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 
 _NAMES = "datahub_executor_worker"
-log = structlog.get_logger("datahub")
+log = get_logger("datahub")
 
 
 class Watch:

@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from remote_agent.errors import os_words
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.users import NoUserFree
+from remote_agent.log import get_logger
 from remote_agent.planning.work import NotAllowed
 from remote_agent.session.events import Event, OfferFailed, OfferStored
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Offer, Refusal
 
-log = structlog.get_logger("agent")
+log = get_logger("agent")
 
 
 class AttemptStore:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import structlog
+from remote_agent.log import get_logger
 
-log = structlog.get_logger("telemetry")
+log = get_logger("telemetry")
 
 
 class Said:

@@ -13,11 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import structlog
-
+from remote_agent.log import get_logger
 from remote_agent.processes import remove_tree, rename, restore_access
 
-log = structlog.get_logger("journal")
+log = get_logger("journal")
 
 NAME: Final = ".trash"
 AGAIN: Final = 3600.0

@@ -7,14 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import structlog
-
+from remote_agent.log import get_logger
 from remote_agent.processes import Folder
 from remote_agent.shim.layout import EXIT, STARTED
 from remote_agent.shim.record import mark_begun, write_record
 from remote_protocol.states import EndReason
 
-log = structlog.get_logger("journal")
+log = get_logger("journal")
 
 
 def end_before_start(

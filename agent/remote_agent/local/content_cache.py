@@ -15,12 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import structlog
-
+from remote_agent.log import get_logger
 from remote_protocol.contents import ContentRef
 from remote_protocol.units import format_size
 
-log = structlog.get_logger("janitor")
+log = get_logger("janitor")
 
 Needed = Callable[[str], bool]
 """Whether an attempt waits for the content of a digest."""

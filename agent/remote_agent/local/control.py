@@ -18,12 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from remote_agent.errors import AgentError
+from remote_agent.log import get_logger
 from remote_agent.processes import Folder, connect, listen
 
-log = structlog.get_logger("control")
+log = get_logger("control")
 
 FILE: Final = "control.sock"
 _LARGEST: Final = 8 * 1024 * 1024

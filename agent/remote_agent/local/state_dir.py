@@ -6,11 +6,10 @@ import os
 import stat
 from pathlib import Path
 
-import structlog
-
 from remote_agent.errors import ConfigError
+from remote_agent.log import get_logger
 
-log = structlog.get_logger("agent")
+log = get_logger("agent")
 
 _CLOSED = 0o700
 _PASSABLE = 0o711

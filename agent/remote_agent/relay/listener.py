@@ -15,8 +15,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
-import structlog
-
+from remote_agent.log import get_logger
 from remote_agent.relay import wire
 from remote_agent.relay.upstream import Connection, ServerAway
 from remote_protocol.relay import (
@@ -30,7 +29,7 @@ from remote_protocol.relay import (
     passed_on,
 )
 
-log = structlog.get_logger("relay")
+log = get_logger("relay")
 
 MOST_CONNECTIONS: Final = 64
 """Connections of one job."""

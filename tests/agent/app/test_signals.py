@@ -9,9 +9,10 @@ import sys
 import pytest
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, logging, sys
 from remote_agent.app.signals import Signals
 async def main():
+    logging.basicConfig(stream=sys.stdout, level="INFO", format="%(message)s")
     said = lambda *words: print(*words, flush=True)
     Signals(lambda orphaned: said("stop", orphaned), lambda: said("reload"), PARENT).listen()
     said("ready")

@@ -9,6 +9,7 @@ import pytest
 
 from remote_agent.journal import acceptances as module
 from remote_agent.journal.acceptances import MORE, NAME, SLOT, Acceptances
+from tests.support.agent_log import AgentLog
 from tests.support.fake_server import new_key
 
 
@@ -126,7 +127,7 @@ def test_rubbish_names_no_attempt(tmp_path: Path, rest: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo"])
 def test_what_a_job_has_put_in_its_place_is_moved_away(
-    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, kind: str, agent_log: AgentLog
 ) -> None:
     file = tmp_path / NAME
     if kind == "link":
@@ -140,7 +141,7 @@ def test_what_a_job_has_put_in_its_place_is_moved_away(
     key = new_key()
     accepted.add([key])
     assert lines(tmp_path) == [f"{key} boot-1"]
-    assert "what the agent has accepted cannot be read" in capsys.readouterr().out
+    assert "what the agent has accepted cannot be read" in agent_log()
     if kind == "link":
         assert (tmp_path / "precious").read_text() == "of the agent's user"
 

@@ -10,6 +10,7 @@ import pytest
 
 from remote_agent.local.health_files import EVERY, OLDEST, HealthFiles, fresh
 from remote_agent.sections import TelemetryPart
+from tests.support.agent_log import AgentLog
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_others_may_read_them_whatever_the_umask(files: HealthFiles, live: Path)
 
 
 def test_a_place_that_cannot_be_written_stops_nothing(
-    tmp_path: Path, live: Path, capsys: pytest.CaptureFixture
+    tmp_path: Path, live: Path, agent_log: AgentLog
 ) -> None:
     (tmp_path / "file").write_text("")
     files = HealthFiles(
@@ -93,7 +94,7 @@ def test_a_place_that_cannot_be_written_stops_nothing(
     for number in range(3):
         files.turn(number * EVERY, ready=True)
         assert fresh(live)
-    assert capsys.readouterr().out.count("a file for probes cannot be kept") == 1
+    assert agent_log().count("a file for probes cannot be kept") == 1
 
 
 def test_others_after_a_reload(files: HealthFiles, live: Path, ready: Path) -> None:
