@@ -8,7 +8,9 @@ from sqlalchemy import bindparam, insert, literal_column, select, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
-from remote_server.domain.decisions import is_told
+from remote_server.domain.decisions import Snapshot, is_told
+from remote_server.domain.demand import policy_from
+from remote_server.store.known_attempts import KnownAttempt
 from remote_server.store.members import admits, member_moved
 from remote_server.store.ports import Row, Transaction
 from remote_server.store.schema import HELD, attempts, jobs, specs
@@ -24,6 +26,10 @@ _CANDIDATE: Final = (
         jobs.c.expires_at,
         jobs.c.refusals,
         jobs.c.group_id,
+        jobs.c.policy,
+        jobs.c.tries,
+        jobs.c.cancel_requested_at,
+        jobs.c.cancel_detail,
     )
     .where(jobs.c.id == bindparam("job"))
     .with_for_update()
@@ -108,4 +114,25 @@ def give(tx: Transaction, job: str, agent: str, now: float, unknown: bool) -> Gi
     else:
         tx.ready(row.demand, -1)
     tx.moves(row.queue, JobState.QUEUED, JobState.ASSIGNED)
+    tx.known.put(job, _known(row, number, agent, now))
     return Given(AttemptId(job, number), agent, row.demand, stored)
+
+
+def _known(row: Row, number: int, agent: str, now: float) -> KnownAttempt:
+    """The attempt as it is stored, for the first report about it."""
+    snapshot = Snapshot(
+        job=JobState.ASSIGNED,
+        current=number,
+        used=number,
+        policy=policy_from(row.policy),
+        cancelled=row.cancel_requested_at is not None,
+        cancel_detail=row.cancel_detail,
+        expires_at=row.expires_at,
+        agent=agent,
+        attempt=AttemptState.OFFERED,
+        started_at=None,
+        since=now,
+        tries=row.tries + 1,
+        refusals=row.refusals or 0,
+    )
+    return KnownAttempt(number, snapshot, row.queue, row.demand, row.deferred, row.group_id)

@@ -64,13 +64,25 @@ class Batch:
     def run(self, writes: Sequence[Write], seconds: float) -> Sequence[Write]:
         """Run at least one of the writes, as many as there is time for; those that are left."""
         began = self._clock()
-        left = self._run(writes, began + seconds)
+        try:
+            left = self._run(writes, began + seconds)
+        except BaseException:
+            self._transaction.known.clear()
+            raise
         self._seconds += self._clock() - began
         return left
 
     def commit(self) -> None:
         """Make it real."""
         began = self._clock()
+        try:
+            self._commit()
+        except BaseException:
+            self._transaction.known.clear()
+            raise
+        self.changes.seconds = self._seconds + self._clock() - began
+
+    def _commit(self) -> None:
         if not self._isolated:
             try:
                 _finish(self._transaction, self._wall)
@@ -80,7 +92,6 @@ class Batch:
                 self._one_by_one()
         if self._isolated:
             self._session.commit()
-        self.changes.seconds = self._seconds + self._clock() - began
 
     def tell(self) -> bool:
         """Let those who wish hear of their results before the commit; whether there were any."""
@@ -104,8 +115,9 @@ class Batch:
             transaction.by = write.by
             transaction.wrote = False
             try:
-                if transaction.postponed and not isinstance(write.operation, Report):
+                if not isinstance(write.operation, Report):
                     transaction.write_postponed()
+                    transaction.known.clear()
                 self.done.append((write, write.operation(transaction)))
             except StoreUnavailable:
                 raise
@@ -129,11 +141,14 @@ class Batch:
         self.done, self.failed = [], []
         self.changes = ChangeSet()
         self._transaction = transaction = session.begin(isolated=True)
+        transaction.known.clear()
         for write in self.writes:
             transaction.begin()
             transaction.by = write.by
             session.command("SAVEPOINT operation")
             try:
+                if not isinstance(write.operation, Report):
+                    transaction.known.clear()
                 result = write.operation(transaction)
                 _finish(transaction, self._wall)
                 session.command("RELEASE SAVEPOINT operation")
@@ -142,6 +157,7 @@ class Batch:
             except Exception as error:
                 session.command("ROLLBACK TO SAVEPOINT operation")
                 session.command("RELEASE SAVEPOINT operation")
+                transaction.known.clear()
                 self.failed.append((write, error))
             else:
                 self.done.append((write, result))

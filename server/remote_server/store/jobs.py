@@ -28,7 +28,7 @@ from remote_server.store.arrivals import Arrivals
 from remote_server.store.cancelling import cancel_job
 from remote_server.store.contents import note_needs, require_contents
 from remote_server.store.default_queue import DefaultQueue
-from remote_server.store.ports import Reader, Transaction
+from remote_server.store.ports import Elsewhere, Reader, Transaction
 from remote_server.store.private_inputs import keep_private_inputs
 from remote_server.store.repository import require_agents, require_queues, unplaceable
 from remote_server.store.rows import SELECT_JOB, job_from
@@ -233,7 +233,7 @@ class Jobs(DefaultQueue):
             ]
         )
         try:
-            stored = await self._database.write(store, by=by)
+            stored = await self._database.write(Elsewhere(store), by=by)
         finally:
             self.arrivals.forget(ids)
         found: list[Job | ServerError] = []

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import bindparam, insert
 from sqlalchemy.sql import ClauseElement
@@ -24,6 +24,7 @@ from remote_protocol.states import EndReason, JobState
 from remote_server.domain.audit import Entry, Link
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import SYSTEM, Principal
+from remote_server.store.known_attempts import KnownAttempts
 from remote_server.store.schema import timeline
 
 T = TypeVar("T")
@@ -64,9 +65,22 @@ class Reader(Protocol):
 
 class Report:
     """Base of operations that change an attempt and its job by what was reported, as others of the
-    same transaction may do next. They know what is postponed."""
+    same transaction may do next. They know what is postponed, and keep up what is known."""
 
     __slots__ = ()
+
+
+class Elsewhere(Report, Generic[T]):
+    """An operation that has nothing to do with any job that an agent holds: it leaves alone what is
+    postponed and known."""
+
+    __slots__ = ("_operation",)
+
+    def __init__(self, operation: Callable[[Transaction], T]) -> None:
+        self._operation = operation
+
+    def __call__(self, tx: Transaction) -> T:
+        return self._operation(tx)
 
 
 class Postponed(Protocol):
@@ -89,6 +103,8 @@ class Transaction(Reader, Protocol):
     """The operation that runs now has written something."""
     postponed: dict[str, Postponed]
     """By jobs. Nobody but a `Report` runs before they are written."""
+    known: KnownAttempts
+    """Of the session; a `Report` finds it as the one before has left it."""
 
     def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
         """Execute. A refusal may show later, at the commit at the latest."""

@@ -12,59 +12,27 @@ from sqlalchemy import bindparam, func, literal_column, select, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
-from remote_server.domain.changes import Change, Finished, Lost, Running, Withdrawn
-from remote_server.domain.decisions import Decision, End, Snapshot, decide
-from remote_server.domain.demand import policy_from
+from remote_server.domain.changes import Accepted, Change, Finished, Lost, Running, Withdrawn
+from remote_server.domain.decisions import Decision, End, decide
 from remote_server.domain.model import Outcome
-from remote_server.errors import Stale
 from remote_server.store.artifacts import note_artifacts
+from remote_server.store.known_attempts import KnownAttempt
 from remote_server.store.members import agent_of, member_moved
 from remote_server.store.outputs import keep_outputs
-from remote_server.store.ports import Report, Row, Transaction
+from remote_server.store.ports import Report, Transaction
 from remote_server.store.private_inputs import forget_private_input
 from remote_server.store.schema import HELD, attempts, jobs
-
-_THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
-_SNAPSHOT: Final = (
-    select(
-        jobs.c.state,
-        jobs.c.attempt,
-        jobs.c.used,
-        jobs.c.policy,
-        jobs.c.cancel_requested_at,
-        jobs.c.cancel_detail,
-        jobs.c.expires_at,
-        attempts.c.agent,
-        attempts.c.state.label("attempt_state"),
-        attempts.c.started_at,
-        func.coalesce(attempts.c.started_at, attempts.c.accepted_at, attempts.c.offered_at).label(
-            "since"
-        ),
-        jobs.c.queue,
-        jobs.c.demand,
-        jobs.c.deferred,
-        jobs.c.tries,
-        jobs.c.refusals,
-        jobs.c.group_id,
-    )
-    .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
-    .where(*_THIS)
-    .with_for_update()
-)
-
-# Calling an enum costs forty times a look-up, three times for each job.
-_JOB_STATES: Final = {state.value: state for state in JobState}
-_ATTEMPT_STATES: Final = {state.value: state for state in AttemptState}
+from remote_server.store.snapshots import THIS_ATTEMPT, read_attempt
 
 
 def _set(*names: str) -> dict[str, Any]:
     return {name: bindparam(name) for name in names}
 
 
-_ACCEPT: Final = update(attempts).where(*_THIS).values(_set("state", "accepted_at"))
+_ACCEPT: Final = update(attempts).where(*THIS_ATTEMPT).values(_set("state", "accepted_at"))
 _RUN: Final = (
     update(attempts)
-    .where(*_THIS)
+    .where(*THIS_ATTEMPT)
     .values(
         _set("state", "started_at")
         | dict.fromkeys(("ended_at", "end_reason", "exit_code"), literal_column("NULL"))
@@ -73,14 +41,14 @@ _RUN: Final = (
 )
 _END: Final = (
     update(attempts)
-    .where(*_THIS)
+    .where(*THIS_ATTEMPT)
     .values(
         _set("state", "ended_at", "exit_code", "end_reason", "end_detail", "usage", "log_size")
         | _set("log_complete", "log_checksum")
         | {"started_at": func.coalesce(attempts.c.started_at, bindparam("began_at"))}
     )
 )
-_GIVE_BACK: Final = update(attempts).where(*_THIS).values(_set("state"))
+_GIVE_BACK: Final = update(attempts).where(*THIS_ATTEMPT).values(_set("state"))
 _JOB: Final = jobs.c.id == bindparam("job")
 _RUN_JOB: Final = (
     update(jobs)
@@ -115,9 +83,11 @@ _END_JOB: Final = (
         | {"started_at": func.coalesce(jobs.c.started_at, bindparam("began_at"))}
     )
 )
-_HOLDER: Final = select(attempts.c.agent).where(*_THIS)
+_HOLDER: Final = select(attempts.c.agent).where(*THIS_ATTEMPT)
 _SUPERSEDE: Final = (
-    update(attempts).where(*_THIS).values(_set("state", "ended_at", "end_reason", "end_detail"))
+    update(attempts)
+    .where(*THIS_ATTEMPT)
+    .values(_set("state", "ended_at", "end_reason", "end_detail"))
 )
 
 
@@ -138,65 +108,15 @@ class _Start:
     """A start that is not written yet: a short job's end follows at once, and says it all."""
 
     key: AttemptId
-    row: Row
-    before: Snapshot
+    before: KnownAttempt
+    after: KnownAttempt
+    """As it would be known, if it were written."""
     found: Decision
 
     def write(self, tx: Transaction) -> None:
         """The end has not come in this transaction."""
         _write_attempt(tx, self.key, self.found, None, 0.0)
-        _write_job(tx, self.key, self.before, self.found, None, self.row)
-
-    @property
-    def after(self) -> Snapshot:
-        """As a snapshot would show it, if it were written."""
-        before, found, at = self.before, self.found, self.found.started_at
-        # Not `replace`, which costs more than all that is written about a start.
-        return Snapshot(
-            found.job,
-            before.current,
-            before.used,
-            before.policy,
-            before.cancelled,
-            before.cancel_detail,
-            before.expires_at,
-            before.agent,
-            found.attempt,
-            at,
-            at or before.since,
-            before.tries,
-            before.refusals,
-        )
-
-
-def _can_wait(key: AttemptId, row: Row, snapshot: Snapshot) -> bool:
-    """Whether a start leaves nothing behind that its end would not write: it was given as usual,
-    has not started before, and no time or group is to be cleared or told."""
-    return (
-        snapshot.job is JobState.ASSIGNED
-        and snapshot.current == key.number
-        and snapshot.started_at is None
-        and snapshot.expires_at is None
-        and not (row.deferred or row.group_id)
-    )
-
-
-def _snapshot(row: Row) -> Snapshot:
-    return Snapshot(
-        job=_JOB_STATES[row.state],
-        current=row.attempt,
-        used=row.used,
-        policy=policy_from(row.policy),
-        cancelled=row.cancel_requested_at is not None,
-        cancel_detail=row.cancel_detail,
-        expires_at=row.expires_at,
-        agent=row.agent,
-        attempt=_ATTEMPT_STATES[row.attempt_state],
-        started_at=row.started_at,
-        since=row.since,
-        tries=row.tries,
-        refusals=row.refusals or 0,
-    )
+        _write_job(tx, self.key, self.found, None, self.before)
 
 
 def apply(
@@ -206,27 +126,28 @@ def apply(
     None stands for whoever holds it."""
     start = tx.postponed.get(key.job)
     if isinstance(start, _Start) and start.key == key and isinstance(change, Finished):
-        row, snapshot = start.row, start.after
+        known = start.after
     else:
         if start is not None:
             start = None
             tx.write_postponed()
-        row = tx.one(_SNAPSHOT, {"at_job": key.job, "at_number": key.number})
-        if row is None:
-            raise Stale(f"there is no attempt {key}")
-        snapshot = _snapshot(row)
-    holder = row.agent
+        known = tx.known.find(key) or read_attempt(tx, key)
+    snapshot = known.snapshot
+    holder = snapshot.agent
     found = decide(key, holder if agent is None else agent, snapshot, change, now)
     if found is None:
         return Outcome(snapshot.job)
     if agent is None and isinstance(change, Lost | Withdrawn):
         tx.changes.given_up[key] = holder, change.detail
     if found.supersedes:
-        _supersede(tx, key, row.attempt, now)
+        _supersede(tx, key, snapshot.current, now)
     end = None if found.end is None else _end_row(found.end)
-    postponed = isinstance(change, Running) and _can_wait(key, row, snapshot)
-    if postponed:
-        tx.postponed[key.job] = _Start(key, row, snapshot, found)
+    tx.known.drop(key.job)
+    follows = isinstance(change, Accepted | Running) and known.as_usual
+    after = known.after(found, now) if follows else None
+    postponed = isinstance(change, Running) and after is not None and known.start_can_wait
+    if postponed and after is not None:
+        tx.postponed[key.job] = _Start(key, known, after, found)
     elif start is not None:
         del tx.postponed[key.job]
     if found.attempt is not snapshot.attempt and not postponed:
@@ -238,22 +159,22 @@ def apply(
         if found.job_end is not None and found.job_end is not found.end:
             end = _end_row(found.job_end)
         if not postponed:
-            _write_job(tx, key, snapshot, found, end, row)
+            _write_job(tx, key, found, end, known)
         reason = found.job_end.reason if found.job_end is not None else None
         if found.job_end is not None and snapshot.policy.private_input:
             forget_private_input(tx, key.job)
-        tx.moves(row.queue, snapshot.job, found.job, reason)
-        if snapshot.job is JobState.QUEUED and not row.deferred:
-            tx.ready(row.demand, -1)
-        elif found.job is JobState.QUEUED and row.group_id is None:
+        tx.moves(known.queue, snapshot.job, found.job, reason)
+        if snapshot.job is JobState.QUEUED and not known.deferred:
+            tx.ready(known.demand, -1)
+        elif found.job is JobState.QUEUED and known.group_id is None:
             if found.not_before is None:
-                tx.ready(row.demand, 1)
+                tx.ready(known.demand, 1)
             else:
                 tx.changes.defer(found.not_before)
-        if row.group_id is not None and found.job is not snapshot.job:
+        if known.group_id is not None and found.job is not snapshot.job:
             states = snapshot.job, found.job
-            member = key.job, agent_of(row.demand)
-            member_moved(tx, row.group_id, member, states, now, found.not_before)
+            member = key.job, agent_of(known.demand)
+            member_moved(tx, known.group_id, member, states, now, found.not_before)
     for note in found.events:
         tx.note(
             key.job,
@@ -264,8 +185,10 @@ def apply(
             agent=holder,
             from_agent=note.from_agent,
             detail=note.detail,
-            queue=row.queue,
+            queue=known.queue,
         )
+    if after is not None:
+        tx.known.put(key.job, after)
     return Outcome(found.job)
 
 
@@ -296,16 +219,15 @@ def _write_attempt(
 def _write_job(
     tx: Transaction,
     key: AttemptId,
-    snapshot: Snapshot,
     found: Decision,
     end: dict[str, object] | None,
-    known: Row,
+    known: KnownAttempt,
 ) -> None:
+    snapshot = known.snapshot
     row: dict[str, object] = {"job": key.job, "state": found.job._value_}
     if found.job is JobState.RUNNING:
         row["started_at"] = found.started_at
-        given = snapshot.job is JobState.ASSIGNED and snapshot.current == key.number
-        if given and not known.deferred:
+        if known.as_usual and not known.deferred:
             tx.run(_START_JOB, row)
         else:
             row |= {"attempt": key.number, "agent": snapshot.agent, "deferred": 0}

@@ -25,7 +25,7 @@ from remote_server.domain.model import Demand, Lease, QueueLoad, Waiting
 from remote_server.store.arrivals import Arrivals
 from remote_server.store.assignment import Given, give
 from remote_server.store.members import agent_of, member_moved
-from remote_server.store.ports import Reader, Row, Transaction
+from remote_server.store.ports import Elsewhere, Reader, Row, Transaction
 from remote_server.store.private_inputs import forget_private_input
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import jobs, queues
@@ -230,7 +230,7 @@ class WaitingJobs(Repository):
 
         # Nothing starts before its acceptance is committed, and synced: that covers this.
         given = await self._database.write(
-            assign,
+            Elsewhere(assign),
             relaxed=True,
             written=None if early is None else lambda given: early(leases_of(given)),
         )

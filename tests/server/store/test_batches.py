@@ -13,6 +13,7 @@ from remote_server.domain.audit import ORIGIN, Link
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import CommitUnknown, NotFound, StoreUnavailable
 from remote_server.store.batches import Batch, refuse, settle
+from remote_server.store.known_attempts import KnownAttempts
 from remote_server.store.ports import (
     NOTHING,
     OperationFault,
@@ -29,6 +30,7 @@ PUT = meta.insert()
 class FakeTransaction(Transaction):
     def __init__(self, said: list[str]) -> None:
         self.said = said
+        self.known = KnownAttempts()
         self.begin()
 
     def one(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> Any:

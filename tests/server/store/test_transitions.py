@@ -27,7 +27,7 @@ from remote_server.domain.changes import (
 )
 from remote_server.domain.model import Principal
 from remote_server.errors import Stale
-from remote_server.store import Store, Terms, assignment, ports, transitions
+from remote_server.store import Store, Terms, assignment, ports, snapshots, transitions
 from remote_server.store.sqlite.transaction import STATEMENTS
 from tests.support.databases import new_database, sqlite_connection
 from tests.support.stored import NOW, ended, finish, offered, running, spec, started, submitted
@@ -387,7 +387,7 @@ async def test_what_looks_between_a_start_and_its_end_sees_the_start(sqlite_stor
     start = store.record("a", Running(lease.key, 42, NOW + 2), NOW + 2.5)
 
     def look(tx: ports.Transaction) -> tuple[object, ...]:
-        row = tx.one(transitions._SNAPSHOT, {"at_job": lease.key.job, "at_number": 1})
+        row = tx.one(snapshots._SNAPSHOT, {"at_job": lease.key.job, "at_number": 1})
         assert row is not None
         return row.state, row.attempt_state, row.started_at
 

@@ -14,6 +14,7 @@ import psycopg
 from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
 
 from remote_server.errors import CommitUnknown, StoreUnavailable
+from remote_server.store.known_attempts import KnownAttempts
 from remote_server.store.meta import read_meta, remove_meta, set_meta
 from remote_server.store.ports import Durability, OperationFault, Transaction
 from remote_server.store.postgresql.connection import (
@@ -52,6 +53,7 @@ class WriterSession:
         self._durability = durability
         self._connection: Connection | None = connection
         self._pipeline: psycopg.Pipeline | None = None
+        self._known = KnownAttempts()
         self._stack = ExitStack()
         """Leaves the pipeline."""
         self._mark = os.urandom(16).hex()
@@ -112,6 +114,7 @@ class WriterSession:
     def close(self) -> None:
         """End the session, and with it the right to write."""
         connection, self._connection = self._connection, None
+        self._known.clear()
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
@@ -158,7 +161,7 @@ class WriterSession:
         self.command("BEGIN")
         if self.relaxed and self._durability == "full":
             self.command("SET LOCAL synchronous_commit = off")
-        return PostgresTransaction(connection, self._pipeline)
+        return PostgresTransaction(connection, self._pipeline, self._known)
 
     def commit(self) -> None:
         """Make it real."""

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.sql import ClauseElement
 
 from remote_server.domain.audit import Link, link_from
+from remote_server.store.known_attempts import KnownAttempts
 from remote_server.store.meta import SELECT_META
 from remote_server.store.ports import NOTHING, Parameters, Reader, Row, Transaction
 from remote_server.store.postgresql.connection import Connection, translated
@@ -94,11 +95,17 @@ def _without_nul(value: object) -> object:
 class PostgresTransaction(PostgresReader, Transaction):
     """Reads and writes in an open transaction."""
 
-    __slots__ = ("_pipeline", "by", "changes", "entries", "events", "postponed", "wrote")
+    __slots__ = ("_pipeline", "by", "changes", "entries", "events", "known", "postponed", "wrote")
 
-    def __init__(self, connection: Connection, pipeline: psycopg.Pipeline | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        pipeline: psycopg.Pipeline | None,
+        known: KnownAttempts | None = None,
+    ) -> None:
         super().__init__(connection)
         self._pipeline = pipeline
+        self.known = KnownAttempts() if known is None else known
         self.begin()
 
     def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:

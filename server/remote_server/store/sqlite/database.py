@@ -24,6 +24,7 @@ from sqlalchemy import bindparam, column, literal_column, table, update
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import ServerError, StoreUnavailable
 from remote_server.store.batches import Batch, refuse, settle
+from remote_server.store.known_attempts import KnownAttempts
 from remote_server.store.meta import read_meta, remove_meta
 from remote_server.store.ports import Durability, Listeners, Reader, Transaction, Write
 from remote_server.store.sqlite import files
@@ -84,6 +85,7 @@ class SqliteDatabase:
         self._durability = durability
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        self._known = KnownAttempts()
         self._pending: list[Write] = []
         self._batch: Batch | None = None
         """The transaction that is open: its writes have run, and are to be committed."""
@@ -180,7 +182,7 @@ class SqliteDatabase:
     def begin(self, isolated: bool = False) -> SqliteTransaction:
         """Begin a transaction."""
         self.command("BEGIN IMMEDIATE")
-        return SqliteTransaction(self._open(), STATEMENTS)
+        return SqliteTransaction(self._open(), STATEMENTS, self._known)
 
     def commit(self) -> None:
         """Make it real."""
@@ -211,6 +213,7 @@ class SqliteDatabase:
     def _give_up(self) -> None:
         """Close the connection: after a failure its state is not worth guessing."""
         connection, self._connection = self._connection, None
+        self._known.clear()
         if connection is not None:
             # Nothing is lost by an error: uncommitted work is rolled back by whoever opens it next.
             with suppress(sqlite3.Error):

@@ -13,6 +13,7 @@ from sqlalchemy.sql import ClauseElement
 
 from remote_server.domain.audit import NO_HASH, ORIGIN, Link
 from remote_server.errors import StoreUnavailable
+from remote_server.store.known_attempts import KnownAttempts
 from remote_server.store.ports import NOTHING, OperationFault, Parameters, Reader, Row, Transaction
 from remote_server.store.schema import audit
 from remote_server.store.statements import Compiled, Statements
@@ -88,10 +89,16 @@ class SqliteReader(Reader):
 class SqliteTransaction(SqliteReader, Transaction):
     """Reads and writes in an open transaction."""
 
-    __slots__ = ("by", "changes", "entries", "events", "postponed", "wrote")
+    __slots__ = ("by", "changes", "entries", "events", "known", "postponed", "wrote")
 
-    def __init__(self, connection: sqlite3.Connection, statements: Statements) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        statements: Statements,
+        known: KnownAttempts | None = None,
+    ) -> None:
         super().__init__(connection, statements)
+        self.known = KnownAttempts() if known is None else known
         self.begin()
 
     def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
