@@ -42,9 +42,12 @@ def parse(data: bytes) -> Notification | None:
     """The notification in a datagram; None when it is none."""
     try:
         body = from_json(data)
+        key, what = AttemptId.parse(body["k"]), body["e"]
+        if what == "ended" and "record" not in body:  # of every job, and there is no more to it
+            return Notification(key, what)
         note = Notification(
-            AttemptId.parse(body["k"]),
-            str(body["e"]),
+            key,
+            str(what),
             int(body.get("size", 0)),
             int(body.get("pid", 0)),
             float(body.get("at", 0.0)),

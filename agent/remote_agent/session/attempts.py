@@ -34,10 +34,7 @@ from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Start
 Cause = m.Offer | m.Confirm | m.Cancel | m.Superseded | m.Ruling | OfferFailed | None
 """The message or event of a trigger, if an action needs more of it."""
 _WAKE: Final = WakeUploader()
-
-
 AboutAttempt = m.Confirm | m.Settled | m.Ack | m.Rewind | m.Cancel | m.Superseded
-
 _TRIGGERS: Final[dict[type[AboutAttempt], Trigger]] = {
     m.Confirm: Trigger.CONFIRM,
     m.Cancel: Trigger.CANCEL,
