@@ -1,13 +1,17 @@
 """Makes offered attempts durable, and says in words why one cannot be. May touch the journal.
 
-Offers that come at once are accepted at once: one write to the disk serves all that were stored in
-a turn of the loop.
+Offers that come at once are accepted at once: one flush of the disk serves all that were stored in
+a turn of the loop. Where flushes are slow they are made in a thread, and everything else goes on;
+where they are quick that would take longer than they do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from remote_agent.errors import os_words
 from remote_agent.journal import Journal
@@ -22,6 +26,9 @@ from remote_protocol.messages import Offer, Refusal
 
 log = get_logger("agent")
 
+SLOW: Final = 0.001
+"""Seconds of a flush above which the next one is made in a thread: ten times what that costs."""
+
 
 class AttemptStore:
     """Writes attempts into the journal, and reports what was not known at once."""
@@ -31,6 +38,10 @@ class AttemptStore:
         self._report: Callable[[Event], None] = _nobody
         self._written: list[AttemptId] = []
         """Attempts that are to be accepted when all offers of this turn of the loop are heard."""
+        self._slow = False
+        """The latest flush took longer than `SLOW`."""
+        self._flushing = False
+        """A thread makes one now."""
 
     def open(self, report: Callable[[Event], None]) -> None:
         """Report to this one from now on."""
@@ -38,7 +49,7 @@ class AttemptStore:
 
     def store(self, offer: Offer) -> OfferStored | OfferFailed | None:
         """Make an attempt durable; OfferFailed says why that is impossible. None: that is reported
-        in the loop's next turn."""
+        soon."""
         key = offer.attempt
         try:
             self._write(offer)
@@ -66,14 +77,42 @@ class AttemptStore:
         return None
 
     def _accept(self) -> None:
+        """Accept all that were stored since; what comes during a flush waits for the next one."""
+        if self._flushing or not self._written:
+            return
         keys, self._written = self._written, []
-        answers: list[OfferStored | OfferFailed] = [OfferStored(key) for key in keys]
         try:
-            self._journal.accept()
+            self._journal.accept(keys)
         except OSError as error:
-            answers = [_refused_by_disk(key, error) for key in keys]
-        for answer in answers:
-            self._report(answer)
+            self._answer(keys, error)
+            return
+        if self._slow:
+            self._flushing = True
+            flush = asyncio.get_running_loop().run_in_executor(None, self._flush)
+            flush.add_done_callback(partial(self._flushed, keys))
+        else:
+            self._answer(keys, self._flush())
+
+    def _flush(self) -> OSError | None:
+        began = time.monotonic()
+        try:
+            self._journal.force()
+        except OSError as error:
+            return error
+        finally:
+            self._slow = time.monotonic() - began > SLOW
+        return None
+
+    def _flushed(self, keys: list[AttemptId], flush: asyncio.Future[OSError | None]) -> None:
+        self._flushing = False
+        self._answer(keys, flush.result())
+        self._accept()
+
+    def _answer(self, keys: list[AttemptId], error: OSError | None) -> None:
+        if error is not None:
+            self._journal.withdraw(keys)
+        for key in keys:
+            self._report(OfferStored(key) if error is None else _refused_by_disk(key, error))
 
     def _write(self, offer: Offer) -> None:
         try:

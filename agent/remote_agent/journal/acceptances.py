@@ -76,18 +76,22 @@ class Acceptances:
                 self.former.add(key)
 
     def add(self, keys: Collection[AttemptId]) -> None:
-        """These are accepted: it is on the disk when this returns. OSError: none of them is."""
+        """These are accepted when `force` has returned. OSError: none of them is."""
         try:
             descriptor = self._open(len(keys))
             for key in keys:
                 if key not in self._slots:
                     self._slots[key] = self._free.pop()
                 self._write(descriptor, self._slots[key], f"{key} {self._boot_id}")
-            sync_data(descriptor)
         except OSError:
             for key in keys:
                 self.remove(key)
             raise
+
+    def force(self) -> None:
+        """Force all of them to the disk; may run in a thread. OSError when that refuses."""
+        if self._descriptor is not None:
+            sync_data(self._descriptor)
 
     def remove(self, key: AttemptId) -> None:
         """The server needs nothing more of an attempt. That is not forced to the disk: what comes

@@ -8,7 +8,7 @@ piece by piece.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -149,20 +149,31 @@ class Journal:
         if self._durable:
             self.unaccepted.add(key)
 
-    def accept(self) -> None:
-        """Force to the disk that all attempts stored since are accepted (I4). OSError: nothing of
-        them is left."""
-        keys, self.unaccepted = self.unaccepted, set()
+    def accept(self, keys: Collection[AttemptId]) -> None:
+        """Write down that these of the `unaccepted` are accepted: they are when `force` has
+        returned (I4). OSError: nothing of them is left."""
+        self.unaccepted.difference_update(keys)
         try:
             self._accepted.add(keys)
         except OSError:
-            for key in keys:
-                self._paths.pop(key, None)
-                self.users.release(key)
-                with suppress(OSError):
-                    self.files.discard(key)
-                    self._trash.take(self.path(key))
+            self.withdraw(keys)
             raise
+
+    def force(self) -> None:
+        """Force to the disk what was written down; may run in a thread. OSError when that
+        refuses."""
+        self._accepted.force()
+
+    def withdraw(self, keys: Iterable[AttemptId]) -> None:
+        """Leave nothing of attempts that cannot be accepted."""
+        for key in keys:
+            directory = self.path(key)
+            self._paths.pop(key, None)
+            self._accepted.remove(key)
+            self.users.release(key)
+            with suppress(OSError):
+                self.files.discard(key)
+                self._trash.take(directory)
 
     def _make_way(self, key: AttemptId, directory: Path) -> None:
         """Something has an attempt's name already."""

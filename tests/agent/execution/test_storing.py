@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from remote_agent.config import Config
+from remote_agent.execution import storing
 from remote_agent.execution.storing import AttemptStore
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import NumberUsed
@@ -46,26 +48,83 @@ async def test_offers_that_come_at_once_are_accepted_by_one_write(
     durable: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None is said to be stored before that is on the disk, whichever came first."""
+    monkeypatch.setattr(storing, "SLOW", 30.0)
     happened: list[object] = []
     store = AttemptStore(durable)
     store.open(happened.append)
-    accept = durable.accept
+    force = durable.force
 
     def seen() -> None:
-        happened.append("accept")
-        accept()
+        happened.append("forced")
+        force()
 
-    monkeypatch.setattr(durable, "accept", seen)
+    monkeypatch.setattr(durable, "force", seen)
     first, second, third = (offer() for _ in range(3))
     assert (store.store(first), store.store(second)) == (None, None)
     assert happened == []
     await asyncio.sleep(0)
-    assert happened == ["accept", OfferStored(first.attempt), OfferStored(second.attempt)]
+    assert happened == ["forced", OfferStored(first.attempt), OfferStored(second.attempt)]
     assert store.store(third) is None
     await asyncio.sleep(0)
-    assert happened[3:] == ["accept", OfferStored(third.attempt)]
+    assert happened[3:] == ["forced", OfferStored(third.attempt)]
     slots = (durable.path(first.attempt).parent.parent / "accepted").read_text().split()
     assert [str(o.attempt) in slots for o in (first, second, third)] == [True] * 3
+
+
+async def test_a_slow_disk_holds_up_nothing_but_acceptances(
+    durable: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "SLOW", -1.0)
+    happened: list[object] = []
+    store = AttemptStore(durable)
+    store.open(happened.append)
+    offers = [offer() for _ in range(4)]
+    stored = [OfferStored(one.attempt) for one in offers]
+    store.store(offers[0])
+    await asyncio.sleep(0)
+    assert happened == stored[:1], "the first one shows how slow it is"
+    begun, goes_on, force = threading.Event(), threading.Event(), durable.force
+
+    def slow() -> None:
+        begun.set()
+        assert goes_on.wait(30)
+        force()
+
+    monkeypatch.setattr(durable, "force", slow)
+    store.store(offers[1])
+    assert await asyncio.to_thread(begun.wait, 30)
+    store.store(offers[2])
+    store.store(offers[3])
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert happened == stored[:1], "the loop goes on, and nothing is said too early"
+    monkeypatch.setattr(storing, "SLOW", 30.0)
+    goes_on.set()
+    async with asyncio.timeout(30):
+        while len(happened) < 4:
+            await asyncio.sleep(0)
+    assert happened == stored
+
+
+async def test_a_slow_disk_that_refuses(durable: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(storing, "SLOW", -1.0)
+    answers: list[object] = []
+    store = AttemptStore(durable)
+    store.open(answers.append)
+    wanted = [offer(), offer()]
+    store.store(offer())
+    await asyncio.sleep(0)
+    monkeypatch.setattr(durable, "force", broken)
+    for one in wanted:
+        store.store(one)
+    async with asyncio.timeout(30):
+        while len(answers) < 3:
+            await asyncio.sleep(0)
+    assert [type(answer) for answer in answers] == [OfferStored, OfferFailed, OfferFailed]
+    assert not any(durable.path(one.attempt).exists() for one in wanted)
 
 
 async def test_a_disk_that_takes_no_acceptance_refuses_all_of_the_turn(

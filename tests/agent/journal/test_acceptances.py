@@ -9,6 +9,7 @@ import pytest
 
 from remote_agent.journal import acceptances as module
 from remote_agent.journal.acceptances import MORE, NAME, SLOT, Acceptances
+from remote_protocol.attempt_id import AttemptId
 from tests.support.agent_log import AgentLog
 from tests.support.fake_server import new_key
 
@@ -18,6 +19,11 @@ def lines(place: Path) -> list[str]:
     data = (place / NAME).read_bytes()
     assert len(data) % SLOT == 0 and data[SLOT - 1 :: SLOT] == b"\n" * (len(data) // SLOT)
     return [line.rstrip() for line in data.decode().splitlines() if line.strip()]
+
+
+def accept(accepted: Acceptances, *keys: AttemptId) -> None:
+    accepted.add(keys)
+    accepted.force()
 
 
 def forced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -37,10 +43,10 @@ def test_all_of_a_turn_share_one_write_to_the_disk(tmp_path: Path, monkeypatch) 
     accepted = Acceptances(tmp_path, "boot-1")
     assert not (tmp_path / NAME).exists(), "nothing is made before it is needed"
     first, second, third = (new_key() for _ in range(3))
-    accepted.add([first, second])
+    accept(accepted, first, second)
     assert seen == [tmp_path.name, NAME], "the name of a new file, then what is in it"
     assert lines(tmp_path) == [f"{first} boot-1", f"{second} boot-1"]
-    accepted.add([third])
+    accept(accepted, third)
     assert seen[2:] == [NAME]
     accepted.remove(second)
     assert seen[3:] == [] and lines(tmp_path) == [f"{first} boot-1", f"{third} boot-1"]
@@ -50,25 +56,25 @@ def test_a_place_is_used_again_and_the_file_grows_only_by_need(tmp_path: Path) -
     accepted = Acceptances(tmp_path, "boot-1")
     for _ in range(3 * MORE):
         key = new_key()
-        accepted.add([key])
-        accepted.add([key])
+        accept(accepted, key)
+        accept(accepted, key)
         accepted.remove(key)
     assert (tmp_path / NAME).stat().st_size == MORE * SLOT and lines(tmp_path) == []
     many = [new_key() for _ in range(MORE + 3)]
-    accepted.add(many)
+    accept(accepted, *many)
     assert sorted(lines(tmp_path)) == sorted(f"{key} boot-1" for key in many)
     assert (tmp_path / NAME).stat().st_size == (MORE + MORE + 3) * SLOT
 
 
 def test_what_a_host_had_accepted_before_it_restarted_is_told(tmp_path: Path) -> None:
     gone, here = new_key(), new_key()
-    Acceptances(tmp_path, "boot-1").add([gone, here])
+    accept(Acceptances(tmp_path, "boot-1"), gone, here)
     same = Acceptances(tmp_path, "boot-1")
     assert same.former == set()
     later = Acceptances(tmp_path, "boot-2")
     assert later.former == {gone, here}
     new = new_key()
-    later.add([new])
+    accept(later, new)
     later.remove(gone)
     later.remove(gone)
     assert Acceptances(tmp_path, "boot-2").former == {here}
@@ -77,51 +83,34 @@ def test_what_a_host_had_accepted_before_it_restarted_is_told(tmp_path: Path) ->
 
 def test_what_was_settled_by_an_agent_that_was_killed_then_is_dropped(tmp_path: Path) -> None:
     settled, held, former = new_key(), new_key(), new_key()
-    Acceptances(tmp_path, "boot-0").add([former])
-    Acceptances(tmp_path, "boot-1").add([settled, held])
+    accept(Acceptances(tmp_path, "boot-0"), former)
+    accept(Acceptances(tmp_path, "boot-1"), settled, held)
     accepted = Acceptances(tmp_path, "boot-1")
     accepted.keep([str(held), "notes.txt"])
     assert lines(tmp_path) == [f"{former} boot-0", f"{held} boot-1"]
     assert accepted.former == {former}, "a host that restarted may have lost its directory"
 
 
-def test_a_disk_that_refuses_has_accepted_nothing(tmp_path: Path, monkeypatch) -> None:
-    accepted = Acceptances(tmp_path, "boot-1")
-    before, refused = new_key(), new_key()
-    accepted.add([before])
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "sync_data", full)
-        with pytest.raises(OSError, match="No space"):
-            accepted.add([refused])
-    assert lines(tmp_path) == [f"{before} boot-1"]
-    accepted.add([refused])
-    assert lines(tmp_path) == [f"{before} boot-1", f"{refused} boot-1"]
-
-
 def test_a_file_that_cannot_grow_has_accepted_nothing(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(module, "write_at", lambda descriptor, data, offset: len(data) - 1)
     accepted = Acceptances(tmp_path, "boot-1")
     with pytest.raises(OSError, match="No space"):
-        accepted.add([new_key()])
+        accept(accepted, new_key())
     monkeypatch.undo()
     key = new_key()
-    accepted.add([key])
+    accept(accepted, key)
     assert lines(tmp_path) == [f"{key} boot-1"]
 
 
 @pytest.mark.parametrize("rest", [b"\0" * 500, b"\xff" * 300, b"x\n" * 200, b"01J.1 b\n"])
 def test_rubbish_names_no_attempt(tmp_path: Path, rest: bytes) -> None:
     key = new_key()
-    Acceptances(tmp_path, "boot-1").add([key])
+    accept(Acceptances(tmp_path, "boot-1"), key)
     file = tmp_path / NAME
     file.write_bytes(file.read_bytes()[:SLOT] + rest)
     accepted = Acceptances(tmp_path, "boot-2")
     assert accepted.former == {key}
-    accepted.add([new_key() for _ in range(5)])
+    accept(accepted, *(new_key() for _ in range(5)))
     assert Acceptances(tmp_path, "boot-2").former == {key}
 
 
@@ -139,7 +128,7 @@ def test_what_a_job_has_put_in_its_place_is_moved_away(
         os.mkfifo(file)
     accepted = Acceptances(tmp_path, "boot-1")
     key = new_key()
-    accepted.add([key])
+    accept(accepted, key)
     assert lines(tmp_path) == [f"{key} boot-1"]
     assert "what the agent has accepted cannot be read" in agent_log()
     if kind == "link":
@@ -148,6 +137,6 @@ def test_what_a_job_has_put_in_its_place_is_moved_away(
 
 def test_a_very_long_boot_id_is_cut_and_still_the_same(tmp_path: Path) -> None:
     key, boot_id = new_key(), "{ sec = 1700000000, usec = 123456 } " * 9
-    Acceptances(tmp_path, boot_id).add([key])
+    accept(Acceptances(tmp_path, boot_id), key)
     assert len(lines(tmp_path)[0]) < SLOT
     assert Acceptances(tmp_path, boot_id).former == set()

@@ -196,6 +196,15 @@ def test_a_host_that_restarted(
         assert (journal.path(record.key) / STARTED).exists(), "so that no shim starts it any more"
 
 
+def store(journal: Journal, offer: Offer) -> None:
+    """Store an offer and accept it."""
+    journal.store(offer)
+    assert key_of(offer) in journal.unaccepted
+    journal.accept([key_of(offer)])
+    journal.force()
+    assert not journal.unaccepted
+
+
 def durable(config: Config) -> Config:
     agent = config.agent.model_copy(update={"durability": "full"})
     return config.model_copy(update={"agent": agent})
@@ -209,8 +218,7 @@ def test_what_was_accepted_is_lost_with_its_host_whatever_of_it_came_to_the_disk
     offer, settled, never = offers(), offers(), offers()
     journal = Journal(config, HOST)
     for one in (offer, settled):
-        journal.store(one)
-    journal.accept()
+        store(journal, one)
     journal.settle(key_of(settled))
     journal.store(never)
     for one in (offer, never):
@@ -245,8 +253,7 @@ def test_an_end_that_is_on_the_disk_counts_after_a_restart_of_the_host(
 ) -> None:
     config = durable(config)
     journal, offer = Journal(config, HOST), offers(["sh", "-c", "echo x; exit 3"])
-    journal.store(offer)
-    journal.accept()
+    store(journal, offer)
     shims.request(journal.path(key_of(offer)))
     ended = eventually(lambda: look(journal, offer).ended)
     monkeypatch.setattr("remote_agent.journal.journal.boot_id", lambda: "another")
@@ -263,8 +270,7 @@ def test_an_agent_that_was_killed_finds_what_it_accepted_and_nothing_that_it_had
     config = durable(config)
     journal, held, gone = Journal(config, HOST), offers(), offers()
     for offer in (held, gone):
-        journal.store(offer)
-    journal.accept()
+        store(journal, offer)
     # Killed in the middle of settling it.
     shutil.rmtree(journal.path(key_of(gone)))
     later = Journal(config, HOST)
