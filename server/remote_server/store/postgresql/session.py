@@ -7,7 +7,7 @@ meanwhile: what this server has in memory would be wrong then.
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Final
 
 import psycopg
@@ -26,6 +26,7 @@ from remote_server.store.postgresql.connection import (
     take_lock,
     translated,
 )
+from remote_server.store.postgresql.pipeline import Pipeline
 from remote_server.store.postgresql.transaction import PostgresReader, PostgresTransaction
 
 SKIPPED: Final = 1_000_000
@@ -52,10 +53,10 @@ class WriterSession:
         self._target = target
         self._durability = durability
         self._connection: Connection | None = connection
-        self._pipeline: psycopg.Pipeline | None = None
         self._known = KnownAttempts()
-        self._stack = ExitStack()
-        """Leaves the pipeline."""
+        self._pipeline = Pipeline(connection)
+        self._piped = False
+        """Statements go through the pipeline now."""
         self._mark = os.urandom(16).hex()
         self._identity = identity(connection)
         self.relaxed = False
@@ -90,6 +91,7 @@ class WriterSession:
             connection.close()
             raise
         self._connection = connection
+        self._pipeline = Pipeline(connection)
 
     def _take_again(self, connection: Connection) -> None:
         if not take_lock(connection):
@@ -118,8 +120,7 @@ class WriterSession:
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
-        with suppress(psycopg.Error):
-            self._leave_pipeline()
+        self._piped = False
 
     def give_up(self) -> None:
         """Leave the right to write to others, at once: the end of a session takes a moment."""
@@ -157,17 +158,22 @@ class WriterSession:
         """Begin a transaction; `isolated`: every refusal shows at once."""
         connection = self._opened()
         if not isolated:
-            self._pipeline = self._stack.enter_context(connection.pipeline())
+            try:
+                self._pipeline.enter()
+            except psycopg.Error as error:
+                raise translated(error, connection) from None
+            self._piped = True
         self.command("BEGIN")
         if self.relaxed and self._durability == "full":
             self.command("SET LOCAL synchronous_commit = off")
-        return PostgresTransaction(connection, self._pipeline, self._known)
+        pipeline = None if isolated else self._pipeline
+        return PostgresTransaction(connection, pipeline, self._known)
 
     def commit(self) -> None:
         """Make it real."""
         connection = self._opened()
         try:
-            connection.execute("COMMIT")
+            self._execute("COMMIT")
             self._leave_pipeline()
         except psycopg.Error as error:
             found = translated(error, connection)
@@ -189,13 +195,20 @@ class WriterSession:
         """Carry out a command about transactions."""
         connection = self._opened()
         try:
-            connection.execute(text)
+            self._execute(text)
         except psycopg.Error as error:
             raise translated(error, connection) from None
 
+    def _execute(self, text: str) -> None:
+        if self._piped:
+            self._pipeline.send(text)
+        else:
+            self._opened().execute(text)
+
     def _leave_pipeline(self) -> None:
-        self._pipeline = None
-        self._stack.close()
+        piped, self._piped = self._piped, False
+        if piped:
+            self._pipeline.leave()
 
     def _opened(self) -> Connection:
         if self._connection is None or self._connection.closed:

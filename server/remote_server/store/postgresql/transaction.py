@@ -1,7 +1,7 @@
 """Reads and writes on a connection to PostgreSQL. Touches the network.
 
-In pipeline mode what has no result is only sent; the next result, or the commit, shows whether it
-was refused.
+In a pipeline what has no result is only noted to be sent; the next result, or the commit, shows
+whether it was refused.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from remote_server.store.known_attempts import KnownAttempts
 from remote_server.store.meta import SELECT_META
 from remote_server.store.ports import NOTHING, Parameters, Reader, Row, Transaction
 from remote_server.store.postgresql.connection import Connection, translated
+from remote_server.store.postgresql.pipeline import Pipeline, without_nul
 from remote_server.store.schema import meta
-from remote_server.store.statements import Compiled, Statements
+from remote_server.store.statements import Statements
 
 STATEMENTS: Final = Statements(PGDialect(paramstyle="numeric_dollar"))  # type: ignore[no-untyped-call]
 
@@ -47,26 +48,17 @@ class PostgresReader(Reader):
     def one(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> Row | None:
         """The first row, None when there is none."""
         compiled = STATEMENTS(statement)
-        try:
-            row = self._execute(compiled, parameters).fetchone()
-        except psycopg.Error as error:
-            raise translated(error, self._connection) from None
-        return None if row is None else compiled.row(row)
+        rows = self._rows(compiled.text, compiled.place(parameters))
+        return compiled.row(rows[0]) if rows else None
 
     def all(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> list[Row]:
         """All rows."""
         compiled = STATEMENTS(statement)
-        try:
-            return list(map(compiled.row, self._execute(compiled, parameters).fetchall()))
-        except psycopg.Error as error:
-            raise translated(error, self._connection) from None
+        return list(map(compiled.row, self._rows(compiled.text, compiled.place(parameters))))
 
     def plain(self, text: str) -> list[tuple[Any, ...]]:
         """The rows of a statement without parameters."""
-        try:
-            return self._connection.execute(text).fetchall()
-        except psycopg.Error as error:
-            raise translated(error, self._connection) from None
+        return self._rows(text, ())
 
     def audit_end(self) -> Link:
         """Where the audit's chain ends."""
@@ -76,20 +68,21 @@ class PostgresReader(Reader):
         found = self.one(statement, {"wanted": AUDIT_END})
         return link_from(None if found is None else found.value)
 
-    def _execute(self, compiled: Compiled, parameters: Parameters) -> psycopg.Cursor[Any]:
-        values = compiled.place(parameters)
+    def _rows(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(compiled.text, values)
+            return self._execute(text, values).fetchall()
+        except psycopg.Error as error:
+            raise translated(error, self._connection) from None
+
+    def _execute(self, text: str, values: Sequence[Any]) -> psycopg.Cursor[Any]:
+        try:
+            return self._connection.execute(text, values)
         except psycopg.DataError:
             # Said before anything is sent: U+0000 is no character for PostgreSQL.
-            plain = tuple(_without_nul(value) for value in values)
-            if plain == values:
+            plain = [without_nul(value) for value in values]
+            if plain == list(values):
                 raise
-            return self._connection.execute(compiled.text, plain)
-
-
-def _without_nul(value: object) -> object:
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+            return self._connection.execute(text, plain)
 
 
 class PostgresTransaction(PostgresReader, Transaction):
@@ -100,7 +93,7 @@ class PostgresTransaction(PostgresReader, Transaction):
     def __init__(
         self,
         connection: Connection,
-        pipeline: psycopg.Pipeline | None,
+        pipeline: Pipeline | None,
         known: KnownAttempts | None = None,
     ) -> None:
         super().__init__(connection)
@@ -111,22 +104,36 @@ class PostgresTransaction(PostgresReader, Transaction):
     def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
         """Execute; a refusal may show later."""
         self.wrote = True
+        compiled = STATEMENTS(statement)
         try:
-            self._execute(STATEMENTS(statement), parameters)
+            if self._pipeline is not None:
+                self._pipeline.send(compiled.text, compiled.place(parameters))
+            else:
+                self._execute(compiled.text, compiled.place(parameters))
         except psycopg.Error as error:
             raise translated(error, self._connection) from None
 
     def changed(self, statement: ClauseElement, parameters: Parameters) -> int:
         """Execute and wait; the number of rows that were changed."""
+        compiled = STATEMENTS(statement)
         try:
-            cursor = self._execute(STATEMENTS(statement), parameters)
             if self._pipeline is not None:
-                self._pipeline.sync()
-            count = cursor.rowcount
+                sent = self._pipeline.send(compiled.text, compiled.place(parameters))
+                count = self._pipeline.count(sent)
+            else:
+                count = self._execute(compiled.text, compiled.place(parameters)).rowcount
         except psycopg.Error as error:
             raise translated(error, self._connection) from None
         self.wrote = self.wrote or count > 0
         return count
+
+    def _rows(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self._pipeline is None:
+            return super()._rows(text, values)
+        try:
+            return self._pipeline.rows(self._pipeline.send(text, values))
+        except psycopg.Error as error:
+            raise translated(error, self._connection) from None
 
     def many(self, statement: ClauseElement, parameters: Sequence[Parameters]) -> None:
         """Execute once for each set of parameters."""

@@ -14,7 +14,8 @@ from remote_server.errors import StoreUnavailable
 from remote_server.store.ports import OperationFault
 from remote_server.store.postgresql.connection import Connection, Target, connect
 from remote_server.store.postgresql.opening import prepare_alone
-from remote_server.store.postgresql.transaction import PostgresTransaction
+from remote_server.store.postgresql.pipeline import Pipeline
+from remote_server.store.postgresql.transaction import PostgresReader, PostgresTransaction
 from remote_server.store.schema import meta
 from tests.support.databases import server
 from tests.support.postgresql import database_of
@@ -47,15 +48,18 @@ def test_rows_come_back_by_name(connection: Connection) -> None:
 
 
 def test_a_pipeline_gives_the_same(connection: Connection) -> None:
-    with connection.pipeline() as pipeline:
-        tx = PostgresTransaction(connection, pipeline)
-        tx.run(_PUT, {"name": "x", "value": "1"})
-        row = tx.one(_VALUE, {"wanted": "x"})
-        assert row is not None and row.value == "1"
-        tx.run(_PUT, {"name": "y", "value": "2"})
-        assert tx.changed(_DROP, {"wanted": "x"}) == 1
-        assert tx.changed(_DROP, {"wanted": "x"}) == 0
-        assert tx.all(_VALUE, {"wanted": "x"}) == []
+    pipeline = Pipeline(connection)
+    pipeline.enter()
+    tx = PostgresTransaction(connection, pipeline)
+    tx.run(_PUT, {"name": "x", "value": "1\0"})
+    row = tx.one(_VALUE, {"wanted": "x"})
+    assert row is not None and row.value == "1\N{REPLACEMENT CHARACTER}"
+    tx.run(_PUT, {"name": "y", "value": "2"})
+    assert tx.changed(_DROP, {"wanted": "x"}) == 1
+    assert tx.changed(_DROP, {"wanted": "x"}) == 0
+    assert tx.all(_VALUE, {"wanted": "x"}) == []
+    pipeline.leave()
+    assert [row.value for row in PostgresReader(connection).all(_VALUE, {"wanted": "y"})] == ["2"]
 
 
 def test_a_refusal_shows_with_the_next_result(connection: Connection) -> None:
@@ -63,9 +67,11 @@ def test_a_refusal_shows_with_the_next_result(connection: Connection) -> None:
     tx.run(_PUT, {"name": "x", "value": "1"})
     with pytest.raises(OperationFault, match="duplicate key"):
         tx.run(_PUT, {"name": "x", "value": "1"})
-    with pytest.raises(OperationFault, match="duplicate key"), connection.pipeline() as pipeline:
-        tx = PostgresTransaction(connection, pipeline)
-        tx.run(_PUT, {"name": "x", "value": "1"})
+    pipeline = Pipeline(connection)
+    pipeline.enter()
+    tx = PostgresTransaction(connection, pipeline)
+    tx.run(_PUT, {"name": "x", "value": "1"})
+    with pytest.raises(OperationFault, match="duplicate key"):
         tx.one(_VALUE, {"wanted": "x"})
 
 
