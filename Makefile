@@ -54,7 +54,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev dev-airflow test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-airflow-chart test-airflow-compose test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-features bench-peers bench-datahub bench-airflow chaos fuzz build assets lock clean
+.PHONY: help setup setup-dev demo dev dev-airflow test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-airflow-chart test-airflow-compose test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-databases bench-features bench-peers bench-datahub bench-airflow chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -245,6 +245,9 @@ bench-pair: setup-dev ## this checkout beside another one, measured in turn: BEF
 
 bench-features: setup-dev ## what each feature costs a job, off and on in turn (three minutes): BEFORE=FOLDER compares another checkout, too
 	@$(BIN)/python -m benchmarks.features $(if $(BEFORE),--before "$(BEFORE)") $(ARGS)
+
+bench-databases: setup-dev ## jobs on SQLite and PostgreSQL, in turn (two minutes): BEFORE=FOLDER compares another checkout, too
+	@$(BIN)/python -m benchmarks.databases $(if $(BEFORE),--before "$(BEFORE)") $(ARGS)
 
 bench-peers: setup-dev $(PEERS) ## jobs beside Celery with Redis and the limits of the machine, a command beside ssh, in turn
 	@bash benchmarks/peers/set_up.sh

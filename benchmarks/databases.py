@@ -1,20 +1,29 @@
-"""The records of a job on SQLite and on PostgreSQL: submit, assign, accept, started, ended.
+"""Jobs on SQLite and on PostgreSQL: their records alone, then whole jobs, of another version too.
 
-CPU is that of this process (the server's part; PostgreSQL's own is not in it). The PostgreSQL
-server runs on this host and syncs its commits. Compare within one run only.
+Usage: python -m benchmarks.databases [--jobs N] [--rounds 3] [--whole 200] [--before FOLDER]
 
-Usage: python -m benchmarks.databases [--jobs N]
+The records are submit, assign, accept, started, ended; CPU is that of this process (the server's
+part; PostgreSQL's own is not in it). Whole jobs are those of running servers and agents, in turn as
+in `benchmarks.pair`, and PostgreSQL's processes are a row of their own. Each PostgreSQL runs on
+this host and syncs its commits. Compare within one run only.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 from benchmarks.bed import quantile, table
+from benchmarks.checkout import POSTGRESQL, running
+from benchmarks.pair import Figures, compared, turns
 from remote_protocol.messages import Ended
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
@@ -24,6 +33,9 @@ from tests.support.postgresql import PostgresServer
 
 _SPEC = CommandSpec(command=["true"])
 _ROUNDS = 3
+SQLITE: Final = "SQLite"
+BEFORE: Final = ", before"
+_HERE: Final = Path(__file__).resolve().parent.parent
 
 
 async def _chain(store: Store) -> float:
@@ -69,17 +81,80 @@ async def _measure(url: str, jobs: int, width: int) -> tuple[str, str, str]:
     return f"{cpu:.0f}", f"{middle:.1f} / {most:.1f}", f"{rate:.0f}"
 
 
+def whole(options: argparse.Namespace) -> dict[str, list[Figures]]:
+    """The figures of whole jobs in all rounds, by database, and of the other version."""
+    trees = {"": _HERE}
+    if options.before is not None:
+        trees[BEFORE] = options.before.resolve()
+    with ExitStack() as stack:
+        pairs = {
+            name + version: stack.enter_context(running(tree, postgresql=name == POSTGRESQL))
+            for version, tree in trees.items()
+            for name in (SQLITE, POSTGRESQL)
+        }
+        for pair in pairs.values():
+            pair.jobs(max(16, options.whole // 2))
+        found: dict[str, list[Figures]] = {name: [] for name in pairs}
+        for number, name in turns(list(pairs), options.rounds):
+            figures = pairs[name].jobs(options.whole) | pairs[name].latency(options.latency)
+            found[name].append(figures)
+            print(f"round {number + 1} of {options.rounds}: {name}", file=sys.stderr, flush=True)
+    return found
+
+
+def tables(found: dict[str, list[Figures]]) -> Iterator[str]:
+    """What is printed of whole jobs: PostgreSQL beside SQLite, and each beside its former self."""
+    yield from _ratios(found, SQLITE, POSTGRESQL)
+    for name in (SQLITE, POSTGRESQL):
+        if name + BEFORE in found:
+            yield from _ratios(found, name + BEFORE, name)
+
+
+def _ratios(found: dict[str, list[Figures]], first: str, second: str) -> Iterator[str]:
+    yield f"\n| what: median (best) | {first} | {second} | ratio (middle half) |\n|---|---|---|---|"
+    one, other = (with_all(found[name]) for name in (first, second))
+    for row in compared(one, other):
+        yield f"| {' | '.join(row)} |"
+    if one[0].keys() != other[0].keys():
+        own = f"CPU a job, {POSTGRESQL}, ms"
+        yield f"| {own} | | {quantile([one[own] for one in other], 0.5):.3g} | |"
+
+
+def with_all(rounds: Sequence[Figures]) -> list[Figures]:
+    """With the CPU of all processes, those of PostgreSQL included."""
+    return [
+        one | {"CPU a job, all, ms": sum(v for k, v in one.items() if k.startswith("CPU a job"))}
+        for one in rounds
+    ]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=800)
-    jobs = max(64, parser.parse_args().jobs)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--whole", type=int, default=200)
+    parser.add_argument("--latency", type=int, default=20)
+    parser.add_argument("--before", type=Path, help="a checkout of another version")
+    options = parser.parse_args()
+    records(max(64, options.jobs))
+    load = os.getloadavg()[0]
+    found = whole(options)
+    print(
+        f"\n## Whole jobs, {options.rounds} rounds of {options.whole}; load of the machine at the "
+        f"beginning {load:.1f}, at the end {os.getloadavg()[0]:.1f}"
+    )
+    print("\n".join(tables(found)))
+
+
+def records(jobs: int) -> None:
+    """Measure the records alone, and print."""
     rows = []
     with tempfile.TemporaryDirectory() as folder, PostgresServer.started(synced=True) as server:
         for width in (1, 8):
             urls = {
-                "SQLite": str(Path(folder) / f"{width}.db"),
-                "PostgreSQL": server.create_database(),
+                SQLITE: str(Path(folder) / f"{width}.db"),
+                POSTGRESQL: server.create_database(),
             }
             for name, url in urls.items():
                 cpu, chain, rate = asyncio.run(_measure(url, jobs, width))

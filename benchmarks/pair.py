@@ -1,6 +1,7 @@
 """This checkout beside another one, both running at the same time, measured in turn.
 
 Usage: python -m benchmarks.pair --before FOLDER [--rounds 6] [--jobs 300] [--megabytes 50]
+       [--postgresql]
 
 FOLDER is a checkout of another version in which `make setup` was run, for example one made by
 `git worktree add FOLDER COMMIT`. In each round each checkout gets a burst of every kind, first the
@@ -36,10 +37,10 @@ def turns(names: Sequence[str], rounds: int) -> Iterator[tuple[int, str]]:
 
 
 def compared(before: Sequence[Figures], now: Sequence[Figures]) -> list[tuple[str, ...]]:
-    """A row for each figure: its name, both medians with the best values, and the median of the
-    rounds' ratios with the middle half of them."""
+    """A row for each figure that both have: its name, both medians with the best values, and the
+    median of the rounds' ratios with the middle half of them."""
     rows: list[tuple[str, ...]] = []
-    for name in before[0]:
+    for name in (name for name in before[0] if name in now[0]):
         old, new = ([figures[name] for figures in rounds] for rounds in (before, now))
         ratios = [after / first for first, after in zip(old, new, strict=True)]
         low, high = quartiles(ratios)
@@ -96,14 +97,15 @@ def main() -> None:
     parser.add_argument("--latency", type=int, default=20)
     parser.add_argument("--requests", type=int, default=60)
     parser.add_argument("--megabytes", type=int, default=50)
+    parser.add_argument("--postgresql", action="store_true", help="servers work on PostgreSQL")
     options = parser.parse_args()
-    load = []
+    load, on = [], options.postgresql
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="remote-bench-")))
         sources = files(folder, options.megabytes) if options.megabytes else {}
         checkouts = {
-            BEFORE: stack.enter_context(running(options.before.resolve())),
-            NOW: stack.enter_context(running(_HERE)),
+            BEFORE: stack.enter_context(running(options.before.resolve(), None, on)),
+            NOW: stack.enter_context(running(_HERE, None, on)),
         }
         for checkout in checkouts.values():
             checkout.jobs(options.jobs // 2)

@@ -27,7 +27,7 @@ _FULL = [
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
     ["steps", "--jobs", "50"],
-    ["databases", "--jobs", "200"],
+    ["databases", "--jobs", "200", "--rounds", "1", "--whole", "50", "--latency", "5"],
     ["output", "--megabytes", "100"],
     ["input", "--megabytes", "50", "--lines", "20"],
     ["idle", "--seconds", "10"],
