@@ -73,7 +73,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
     ConfigError for a variable that is no use; SystemExit (2) for wrong arguments, (0) for --help.
     """
-    options = build_parser().parse_args(arguments)
+    options = build_parser(*arguments[:1]).parse_args(arguments)
     for name, flag, choices in options.texts:
         if getattr(options, name) is None:
             setattr(options, name, text_of(flag, choices))
@@ -116,28 +116,39 @@ class _Command:
     """One command and its flags. The variable of an `own` flag is read here, that of a `key` where
     the configuration or the token is read."""
 
-    def __init__(self, commands_of: Any, name: str, words: str, run: object, epilog: str) -> None:
-        self._parser: argparse.ArgumentParser = commands_of.add_parser(
-            name,
-            help=words,
-            description=f"{words[0].upper()}{words[1:]}.",
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    def __init__(self, name: str, words: str, run: object, epilog: str) -> None:
+        self.name = name
+        self._words, self._run, self._epilog = words, run, epilog
+        self._arguments: list[tuple[tuple[str, ...], dict[str, Any]]] = []
         self._texts: list[tuple[str, str, list[str] | None]] = []
         self._switches: list[tuple[str, str]] = []
-        self._parser.set_defaults(
-            run=run, parser=self._parser, texts=self._texts, switches=self._switches
+
+    def make(self, commands_of: Any) -> None:
+        """Have argparse know it: a tenth of a millisecond for each flag."""
+        parser: argparse.ArgumentParser = commands_of.add_parser(
+            self.name,
+            help=self._words,
+            description=f"{self._words[0].upper()}{self._words[1:]}.",
+            epilog=self._epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        parser.set_defaults(
+            run=self._run, parser=parser, texts=self._texts, switches=self._switches
+        )
+        for names, rest in self._arguments:
+            parser.add_argument(*names, **rest)
+
+    def _add(self, *names: str, **rest: Any) -> None:
+        self._arguments.append((names, rest))
 
     def positional(self, name: str, words: str, **rest: Any) -> None:
-        self._parser.add_argument(name, help=words, **{"nargs": "?", **rest})
+        self._add(name, help=words, **{"nargs": "?", **rest})
 
     def choice(self, name: str, words: str, choices: tuple[str, ...]) -> None:
-        self._parser.add_argument(name, choices=choices, metavar=name.upper(), help=words)
+        self._add(name, choices=choices, metavar=name.upper(), help=words)
 
     def key(self, flag: str, variable: str, words: str, **rest: Any) -> None:
-        self._parser.add_argument(flag, help=f"{words} [env: REMOTE_AGENT_{variable}]", **rest)
+        self._add(flag, help=f"{words} [env: REMOTE_AGENT_{variable}]", **rest)
 
     def own(self, *flags: str, words: str, switch: bool = False, **rest: Any) -> None:
         flag = flags[-1]
@@ -147,14 +158,14 @@ class _Command:
             self._switches.append((name, flag))
         else:
             self._texts.append((name, flag, rest.get("choices")))
-        self._parser.add_argument(*flags, help=f"{words} [env: {variable_of(flag)}]", **rest)
+        self._add(*flags, help=f"{words} [env: {variable_of(flag)}]", **rest)
 
     def output(self) -> None:
         self.own("-o", "--output", words="how to print", choices=["table", "json"])
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def build_parser(only: str = "") -> argparse.ArgumentParser:
+    """The whole command line; when `only` is a command, no more of it than that."""
     parser = _Parser(
         prog="remote-agent",
         description="Runs jobs of a remote-server on this host, over one outbound connection.",
@@ -162,11 +173,12 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=commands.VERSION)
-    commands_of = parser.add_subparsers(metavar="COMMAND", required=True)
+    all_commands: list[_Command] = []
 
     def command(name: str, words: str, run: object, *examples: str, text: str = "") -> _Command:
         lines = "".join(f"\n  remote-agent {name}{example}" for example in examples)
-        made = _Command(commands_of, name, words, run, text or f"examples:{lines}")
+        made = _Command(name, words, run, text or f"examples:{lines}")
+        all_commands.append(made)
         made.own("--config", words="configuration (TOML)", metavar="FILE")
         made.own("--state-dir", words="identity, attempts and logs", metavar="DIR")
         return made
@@ -243,6 +255,9 @@ def build_parser() -> argparse.ArgumentParser:
     debug.positional("file", "where to write it; a .tar.gz", nargs=None)
     _server(debug)
     command("version", "print the version", commands.version, "")
+    commands_of = parser.add_subparsers(metavar="COMMAND", required=True)
+    for made in [one for one in all_commands if one.name == only] or all_commands:
+        made.make(commands_of)
     return parser
 
 

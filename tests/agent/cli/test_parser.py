@@ -43,7 +43,11 @@ def test_each_help_names_the_environment_variables(capsys: pytest.CaptureFixture
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    (found,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return commands_of(build_parser())
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    (found,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     return found.choices
 
 
@@ -53,6 +57,18 @@ def test_every_flag_of_every_command_names_its_variable(name: str) -> None:
         if action.option_strings and action.dest != "help":
             assert "[env: REMOTE_AGENT_" in str(action.help), action.option_strings
     assert "remote-agent" in str(commands()[name].epilog)
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_a_command_alone_is_as_among_the_others(name: str) -> None:
+    alone = build_parser(name)
+    assert commands_of(alone).keys() == {name}
+    assert commands_of(alone)[name].format_help() == commands()[name].format_help()
+
+
+@pytest.mark.parametrize("word", ["", "registr", "--version", "-h"])
+def test_what_is_no_command_may_be_any(word: str) -> None:
+    assert commands_of(build_parser(word)).keys() == commands().keys()
 
 
 def test_flags_take_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
