@@ -9,8 +9,9 @@ at everything again, in case an event was missed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from heapq import merge
 from itertools import islice
 from typing import Final, Protocol
@@ -25,6 +26,7 @@ from remote_server.domain.links import Links
 from remote_server.domain.model import Clock, Demand, Lease, Outcome, Waiting
 from remote_server.domain.scheduling import Fleet
 from remote_server.errors import Stale, StoreUnavailable
+from remote_server.store.ports import Urgency
 
 SWEEP: Final = 10.0
 """Seconds after which everything is looked at again."""
@@ -48,12 +50,13 @@ class DispatchStore(Protocol):
     async def heads(self, demands: Sequence[Demand], limit: int) -> list[Waiting]:
         """The first jobs of each demand, in rank order."""
 
-    async def assign(
+    def assign(
         self,
         pairs: Sequence[tuple[str, str]],
         now: float,
-        early: Callable[[Sequence[Lease]], None] | None = None,
-    ) -> Sequence[Lease]:
+        early: Callable[[Sequence[Lease]], None],
+        urgency: Urgency,
+    ) -> Awaitable[Sequence[Lease]]:
         """Commit leases; `early` may hear of them before that, and of others than are committed."""
 
     async def withdraw(self, key: AttemptId, detail: str, now: float) -> Outcome:
@@ -79,6 +82,48 @@ class DispatchStore(Protocol):
         """Queues whose jobs wait."""
 
 
+class _Offers:
+    """The leases of one pass: offered as soon as they are written, for what is offered has never
+    run, and does not before its acceptance is committed (ADR 2, 46)."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._offered: dict[AttemptId, Lease] = {}
+        self.sent: asyncio.Future[Sequence[Lease]] = asyncio.get_running_loop().create_future()
+        """They are written and offered; what failed before that."""
+        self.missed: list[Lease] = []
+        """Those that are stored and were offered to nobody."""
+        self.failure: BaseException | None = None
+        """Why nothing is stored of what was offered."""
+
+    def send(self, leases: Sequence[Lease]) -> None:
+        """Offer them, each once."""
+        for lease in leases:
+            if lease.key not in self._offered and self._links.welcomed(lease.agent):
+                self._offered[lease.key] = lease
+                self._links.offer(lease)
+        if not self.sent.done():
+            self.sent.set_result(leases)
+
+    def settle(self, storing: asyncio.Future[Sequence[Lease]]) -> None:
+        """Compare what was offered with what is stored."""
+        error = None if storing.cancelled() else storing.exception()
+        stored = [] if storing.cancelled() or error is not None else storing.result()
+        keys = {lease.key for lease in stored}
+        for key, lease in self._offered.items():
+            if key not in keys:
+                self._links.doubt(lease)
+        if storing.cancelled():
+            self.sent.cancel()
+        elif error is None:
+            self.send(stored)
+            self.missed = [lease for lease in stored if lease.key not in self._offered]
+        elif self.sent.done():
+            self.failure = error
+        else:
+            self.sent.set_exception(error)
+
+
 class Dispatcher:
     """Gives waiting jobs to agents."""
 
@@ -100,6 +145,10 @@ class Dispatcher:
         self._ahead: float | None = None
         """Seconds by which the wall clock was ahead of the boot clock in the last pass."""
         self._looked_at = 0
+        self._missed: list[Lease] = []
+        """Leases that were stored when their agents had left."""
+        self._failure: BaseException | None = None
+        """Why leases that were offered are not stored."""
         self._log = structlog.get_logger("remote_server.dispatcher")
 
     def arriving(self, jobs: Sequence[Waiting]) -> None:
@@ -161,6 +210,7 @@ class Dispatcher:
         self._ahead = ahead
 
     async def _pass(self) -> int:
+        await self._make_good()
         await self._watch_clock()
         await self._store.release_due(self._clock.wall())
         demands = await self._store.demands()
@@ -178,7 +228,8 @@ class Dispatcher:
         pairs = self._fleet.match(_in_order(heads, turns), self._links.avoided)
         if not pairs:
             return 0
-        leases = await self._assign(pairs)
+        # Members of groups are counted by commits: the next pass has to see them.
+        leases = await self._assign(pairs, Urgency.COMMIT if turns else Urgency.RUN)
         if len(leases) < len(pairs):
             # Some jobs were cancelled or expired meanwhile: their places are free again.
             given = {(lease.key.job, lease.agent) for lease in leases}
@@ -190,30 +241,35 @@ class Dispatcher:
             self.signal.awake = True
         return len(leases)
 
-    async def _assign(self, pairs: Sequence[tuple[str, str]]) -> Sequence[Lease]:
-        """Have jobs given to agents, and offer them, before the commit if possible: what is offered
-        has never run, and does not before its acceptance is committed (ADR 2)."""
-        links, offered = self._links, dict[AttemptId, Lease]()
+    async def _assign(self, pairs: Sequence[tuple[str, str]], urgency: Urgency) -> Sequence[Lease]:
+        """Have jobs given to agents, and offer them; the leases. Without urgency they are on their
+        way into the database."""
+        offers = _Offers(self._links)
+        wall = self._clock.wall()
+        # In its place among other writes at once: it shares the commit of what has led to it.
+        storing = asyncio.ensure_future(self._store.assign(pairs, wall, offers.send, urgency))
+        storing.add_done_callback(offers.settle)
+        storing.add_done_callback(partial(self._stored, offers))
+        if urgency is Urgency.COMMIT:
+            await asyncio.wait((storing,))
+        return await offers.sent
 
-        def offer(leases: Sequence[Lease]) -> None:
-            for lease in leases:
-                if lease.key not in offered and links.welcomed(lease.agent):
-                    offered[lease.key] = lease
-                    links.offer(lease)
+    def _stored(self, offers: _Offers, _: object) -> None:
+        """It is known what became of a pass."""
+        if offers.missed:
+            self._missed += offers.missed
+            self.signal.wake()
+        if offers.failure is not None:
+            self._failure = offers.failure
+            self.signal.wake()
 
-        leases: Sequence[Lease] = ()
-        try:
-            leases = await self._store.assign(pairs, self._clock.wall(), offer)
-        finally:
-            committed = {lease.key for lease in leases}
-            for key, lease in offered.items():
-                if key not in committed:
-                    links.doubt(lease)
-        offer(leases)
-        for lease in leases:
-            if lease.key not in offered:
-                await self._take_back(lease)
-        return leases
+    async def _make_good(self) -> None:
+        """What former passes have left to be done, after their commits."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        while self._missed:
+            await self._take_back(self._missed.pop())
 
     def _turns(self, members: HeldMembers, changed: set[str] | None) -> list[Waiting]:
         """Members of groups that may start now; `changed`: the agents to look at, None: all."""

@@ -277,9 +277,9 @@ async def test_a_cancel_between_match_and_commit_frees_the_place(
     second = await submitted(store, time.time())
     assign = store.assign
 
-    async def late(pairs: list[tuple[str, str]], now: float, early: Any) -> Sequence[Lease]:
+    async def late(pairs: list[tuple[str, str]], now: float, *more: Any) -> Sequence[Lease]:
         await store.request_cancel(first, "", now)
-        return await assign(pairs, now, early)
+        return await assign(pairs, now, *more)
 
     monkeypatch.setattr(store, "assign", late)
     assert await dispatcher.dispatch() == 1
@@ -296,25 +296,28 @@ async def test_what_was_offered_and_is_not_stored_is_doubted(
     first, second = [await submitted(store, time.time()) for _ in range(2)]
     assign = store.assign
 
-    async def other(pairs: list[tuple[str, str]], now: float, early: Any) -> Sequence[Lease]:
-        await assign(pairs, now, early)
+    async def other(pairs: list[tuple[str, str]], now: float, *more: Any) -> Sequence[Lease]:
+        await assign(pairs, now, *more)
         return [lease for lease in links.offers if lease.key.job == second]
 
-    async def failing(pairs: list[tuple[str, str]], now: float, early: Any) -> Sequence[Lease]:
-        early([replace(links.offers[0], key=AttemptId(pairs[0][0], 1))])
+    async def failing(pairs: list[tuple[str, str]], now: float, *more: Any) -> Sequence[Lease]:
+        more[0]([replace(links.offers[0], key=AttemptId(pairs[0][0], 1))])
         raise StoreUnavailable("the disk is full")
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "assign", other)
-        assert await dispatcher.dispatch() == 1
+        assert await dispatcher.dispatch() == 2
+        await until(lambda: bool(links.doubted))
         assert [lease.key.job for lease in links.offers] == [first, second], "each once"
         assert [lease.key.job for lease in links.doubted] == [first]
         third = await submitted(store, time.time())
         dispatcher.signal.wake("a")
         patch.setattr(store, "assign", failing)
-        with pytest.raises(StoreUnavailable):
-            await dispatcher.dispatch()
+        assert await dispatcher.dispatch() == 1
+        await until(lambda: len(links.doubted) == 2)
     assert [lease.key.job for lease in links.doubted] == [first, third]
+    with pytest.raises(StoreUnavailable):
+        await dispatcher.dispatch()
     dispatcher.signal.wake("a")
     assert await dispatcher.dispatch() == 1
     assert links.offers[-1].key == (third, 1), "it never was an attempt"
@@ -329,14 +332,16 @@ async def test_an_agent_that_leaves_during_the_commit_blocks_nothing(
     job = await submitted(store, time.time())
     assign = store.assign
 
-    async def late(pairs: list[tuple[str, str]], now: float, early: Any) -> Sequence[Lease]:
+    async def late(pairs: list[tuple[str, str]], now: float, *more: Any) -> Sequence[Lease]:
         links.agents.pop("a", None)
         links.connect("b", capacity=1)
         dispatcher.signal.wake("b")
-        return await assign(pairs, now, early)
+        return await assign(pairs, now, *more)
 
     monkeypatch.setattr(store, "assign", late)
     await dispatcher.dispatch()
+    await until(lambda: dispatcher.signal.awake)
+    assert await dispatcher.dispatch() == 1
     assert [(lease.agent, lease.key) for lease in links.offers] == [("b", AttemptId(job, 1))]
 
 

@@ -46,6 +46,8 @@ from tests.support.memory_logs import MemoryArchive
 SECRETS_KEY = "c2ltdWxhdGVkIGtleSBvZiBzZWNyZXRzLCAzMiBieXQ="
 TERMS = HubTerms(heartbeat_interval=10.0, offer_ttl=30.0)
 SWEEPING = SweeperSettings(interval=10.0, offer_ttl=30.0, start_ttl=20.0)
+LONGEST_WAIT = 0.5
+"""Seconds for which a transaction waits for others."""
 WALL = 1_700_000_000.0
 """Unix seconds at which the simulated time begins."""
 
@@ -160,7 +162,10 @@ class Server:
         self.clock = Clock(lambda: WALL + loop.now, loop.time)
         self._steps: deque[Callable[[], None]] = deque()
         """What the database does in the next turns of the loop: run writes, commit."""
-        ports = SqlitePorts(machine.file.connect, self._later, clock=lambda: 0.0)
+        # So long that others often come before a commit that waits for them.
+        ports = SqlitePorts(
+            machine.file.connect, self._later, clock=lambda: 0.0, longest_wait=LONGEST_WAIT
+        )
         self._database = SqliteDatabase(Path("server.db"), "normal", ports=ports)
         self.store = _Store(self._database, Ulids(machine.rng.randbytes))
         self.store.seen = machine.seen

@@ -1,19 +1,26 @@
-"""The assignment of one waiting job to an agent, inside a transaction."""
+"""The assignment of waiting jobs to agents. Queries live here."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, insert, literal_column, select, update
 
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.decisions import Snapshot, is_told
-from remote_server.domain.demand import policy_from
+from remote_server.domain.demand import demand_from, policy_from
+from remote_server.domain.model import Lease
+from remote_server.store.arrivals import Arrivals
 from remote_server.store.known_attempts import KnownAttempt
 from remote_server.store.members import admits, member_moved
-from remote_server.store.ports import Row, Transaction
+from remote_server.store.ports import Elsewhere, Row, Transaction, Urgency
+from remote_server.store.repository import Repository
 from remote_server.store.schema import HELD, attempts, jobs, specs
+from remote_server.store.specifications import Specs
 
 _CANDIDATE: Final = (
     select(
@@ -108,6 +115,7 @@ def give(tx: Transaction, job: str, agent: str, now: float, unknown: bool) -> Gi
     if is_told((row.refusals or 0) + 1):
         # Else it is told when it is accepted: most likely it comes back once more.
         tx.note(job, now, "assigned", state=JobState.ASSIGNED, attempt=number, agent=agent)
+    tx.offers += 1
     if held:
         states = JobState.QUEUED, JobState.ASSIGNED
         member_moved(tx, row.group_id, (job, agent), states, now)
@@ -136,3 +144,77 @@ def _known(row: Row, number: int, agent: str, now: float) -> KnownAttempt:
         refusals=row.refusals or 0,
     )
     return KnownAttempt(number, snapshot, row.queue, row.demand, row.deferred, row.group_id)
+
+
+class Assignments(Repository):
+    """The repository of what is given to agents."""
+
+    specs: Specs
+    arrivals: Arrivals
+
+    def assign(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        now: float,
+        early: Callable[[Sequence[Lease]], None] | None = None,
+        urgency: Urgency = Urgency.COMMIT,
+    ) -> asyncio.Future[list[Lease]]:
+        """Give each job of `(job, agent)` to its agent; the leases, without those of jobs that
+        are not waiting any more. In its place among other writes when this returns.
+
+        `early` may hear of them before the commit, which may fail, or find others.
+        """
+        known = {job: self.specs.known(job) for job, _ in pairs}
+        leases: dict[AttemptId, Lease] = {}
+
+        def assign(tx: Transaction) -> list[Given]:
+            given = (give(tx, job, agent, now, known[job] is None) for job, agent in pairs)
+            return [one for one in given if one is not None]
+
+        def leases_of(given: list[Given]) -> list[Lease]:
+            for one in given:
+                if one.key not in leases:
+                    leases[one.key] = self._lease_of(one, known[one.key.job])
+            return [leases[one.key] for one in given]
+
+        def written(given: list[Given]) -> None:
+            # Whoever looks for more before the commit does not find these among the arrivals.
+            self.arrivals.forget(one.key.job for one in given)
+            if early is not None:
+                early(leases_of(given))
+
+        # Nothing starts before its acceptance is committed, and synced: that covers this.
+        heard = None if early is None else written
+        writing = self._database.write(
+            Elsewhere(assign), relaxed=True, urgency=urgency, written=heard
+        )
+        return _mapped(writing, leases_of)
+
+    def _lease_of(self, given: Given, spec: JobSpec | None) -> Lease:
+        key, agent, demand, stored = given
+        if spec is None:
+            assert stored is not None
+            spec = self.specs.parse(key.job, stored.spec, stored.bulk)
+        wanted = demand_from(demand)
+        return Lease(key, agent, AttemptState.OFFERED, wanted.queue, wanted.weight, spec)
+
+
+def _mapped(
+    writing: asyncio.Future[list[Given]], leases_of: Callable[[list[Given]], list[Lease]]
+) -> asyncio.Future[list[Lease]]:
+    found: asyncio.Future[list[Lease]] = writing.get_loop().create_future()
+
+    def tell(_: object) -> None:
+        if found.done():
+            return
+        if writing.cancelled():
+            found.cancel()
+            return
+        error = writing.exception()
+        if error is None:
+            found.set_result(leases_of(writing.result()))
+        else:
+            found.set_exception(error)
+
+    writing.add_done_callback(tell)
+    return found

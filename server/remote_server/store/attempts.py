@@ -14,11 +14,11 @@ from sqlalchemy import bindparam, select, text, tuple_, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.changes import Change, Lost, Running, Withdrawn
+from remote_server.domain.changes import Change, Finished, Lost, Running, Withdrawn
 from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.expiry import overdue_detail
 from remote_server.domain.model import Attempt, Lease, LiveLease, Outcome
-from remote_server.store.ports import Reader, Row, Transaction
+from remote_server.store.ports import Reader, Row, Transaction, Urgency
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_ATTEMPT, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
@@ -75,6 +75,7 @@ _OVERDUE: Final = (
     .where(*_THIS, attempts.c.overdue_at.is_(None), _IS_LIVE)
     .values(overdue_at=bindparam("overdue_at"))
 )
+_URGENCIES: Final = {Running: Urgency.NONE, Finished: Urgency.RUN}
 _STATE: Final = select(attempts.c.state).where(*_THIS)
 _OF_JOB: Final = SELECT_ATTEMPT.where(attempts.c.job == bindparam("of")).order_by(attempts.c.number)
 
@@ -143,10 +144,12 @@ class Attempts(Repository):
 
         Stale when the agent does not hold the attempt.
         """
-        # Their agent says these again after a power cut; nothing is acknowledged by them, and a
-        # short job's end may come with the same commit.
-        patient = isinstance(change, Running)
-        return self._database.write(Reported(agent, change, now), relaxed=patient, patient=patient)
+        # Their agent says starts again after a power cut; nothing is acknowledged by them, and a
+        # short job's end may come with the same commit. An end, whose place is free already, may
+        # share that of the acceptance of who comes next there.
+        started = isinstance(change, Running)
+        urgency = _URGENCIES.get(type(change), Urgency.COMMIT)
+        return self._database.write(Reported(agent, change, now), relaxed=started, urgency=urgency)
 
     async def lose(self, key: AttemptId, detail: str, now: float) -> Outcome:
         """Give an attempt up: its agent is silent, or gone. That fulfils a request to cancel.

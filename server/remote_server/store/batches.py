@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import StoreUnavailable
 from remote_server.store.chain import extend
-from remote_server.store.ports import OperationFault, Report, Transaction, Write
+from remote_server.store.ports import OperationFault, Report, Transaction, Urgency, Write
 
 
 class Session(Protocol):
@@ -55,6 +55,10 @@ class Batch:
         self._clock = clock
         self._wall = wall
         """The time of what is noted for the audit."""
+        self._told = 0
+        """How many of those done have been told."""
+        self._urgent = False
+        """Somebody waits for the commit."""
         self._isolated = False
         self._seconds = 0.0
         began = clock()
@@ -93,11 +97,19 @@ class Batch:
         if self._isolated:
             self._session.commit()
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether its commit may wait for the next one: nobody waits for what it has, and for each
+        end an acceptance is expected within a moment."""
+        transaction = self._transaction
+        return not self._urgent and 0 < transaction.offers >= transaction.ends
+
     def tell(self) -> bool:
         """Let those who wish hear of their results before the commit; whether there were any."""
         told = False
+        done, self._told = self.done[self._told :], len(self.done)
         if not self._isolated:
-            for write, result in self.done:
+            for write, result in done:
                 if write.written is not None:
                     told = True
                     try:
@@ -112,6 +124,7 @@ class Batch:
         transaction = self._transaction
         for number, write in enumerate(writes, 1):
             self.writes.append(write)
+            self._urgent = self._urgent or write.urgency is Urgency.COMMIT
             transaction.by = write.by
             transaction.wrote = False
             try:
@@ -137,7 +150,7 @@ class Batch:
         there is nothing more to run, and what was told before is compared by those who heard it."""
         session = self._session
         session.rollback()
-        self._isolated = True
+        self._isolated = self._urgent = True
         self.done, self.failed = [], []
         self.changes = ChangeSet()
         self._transaction = transaction = session.begin(isolated=True)

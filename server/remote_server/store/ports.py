@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -63,6 +64,17 @@ class Reader(Protocol):
         apart from the entries, and the newest entry's hash."""
 
 
+class Urgency(Enum):
+    """What somebody waits for who has something written."""
+
+    COMMIT = auto()
+    RUN = auto()
+    """It is run at once. Where it leads to a report that is committed at once, within a moment, it
+    may share the commit of that."""
+    NONE = auto()
+    """Nobody waits for it, so that even its run may wait some milliseconds for others."""
+
+
 class Report:
     """Base of operations that change an attempt and its job by what was reported, as others of the
     same transaction may do next. They know what is postponed, and keep up what is known."""
@@ -105,6 +117,10 @@ class Transaction(Reader, Protocol):
     """By jobs. Nobody but a `Report` runs before they are written."""
     known: KnownAttempts
     """Of the session; a `Report` finds it as the one before has left it."""
+    offers: int
+    """Attempts that were given to agents: as many acceptances are expected within a moment."""
+    ends: int
+    """Attempts that ended."""
 
     def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
         """Execute. A refusal may show later, at the commit at the latest."""
@@ -129,6 +145,7 @@ class Transaction(Reader, Protocol):
         self.entries = []
         self.wrote = False
         self.postponed = {}
+        self.offers = self.ends = 0
 
     def write_postponed(self) -> None:
         """Write what was postponed: somebody may read it next."""
@@ -229,6 +246,7 @@ class Write(NamedTuple):
     operation: Callable[[Transaction], Any]
     by: Principal
     future: asyncio.Future[Any]
+    urgency: Urgency = Urgency.COMMIT
     written: Callable[[Any], None] | None = None
     """Hears of the result before the commit."""
 
@@ -291,7 +309,7 @@ class Database(Protocol):
         *,
         by: Principal = SYSTEM,
         relaxed: bool = False,
-        patient: bool = False,
+        urgency: Urgency = Urgency.COMMIT,
         written: Callable[[T], None] | None = None,
     ) -> asyncio.Future[T]:
         """Run `operation` in a transaction, perhaps together with others.
@@ -299,7 +317,6 @@ class Database(Protocol):
         The future has its result once that is committed, in the order of the calls. What the
         operation raises goes to its future alone. StoreUnavailable when the database fails.
         `relaxed`: a power cut (not a crash of the program) may undo it after it was reported.
-        `patient`: nobody waits for it, so that it may wait some milliseconds for others.
         `written`: called in the event loop with the result before the commit, by a database whose
         commit holds the loop. What it does must be harmless when the commit fails, or the program
         dies before it. What the future has then is true: the operation may have run again.
@@ -311,12 +328,14 @@ class Database(Protocol):
         *,
         then: Callable[[T], None] | None = None,
         long: bool = False,
+        ahead: bool = False,
     ) -> T:
         """Run `operation` on the last commit. StoreUnavailable when the database fails.
 
         `then` is called with the result before any later commit is published: what it sets can
         be kept up by the change sets. `long`: it may take its time, and must not hold up others;
-        with it there is no such order.
+        with it there is no such order. `ahead`: it may also see what was run since the last commit,
+        and may be undone: for those whose only conclusion is a write that looks again.
         """
 
     def opened(self, transaction: Transaction) -> None:

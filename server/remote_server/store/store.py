@@ -18,6 +18,7 @@ from remote_server.domain.model import Queue
 from remote_server.store.agents import Agents
 from remote_server.store.arrivals import Arrivals, Listener
 from remote_server.store.artifacts import Artifacts
+from remote_server.store.assignment import Assignments
 from remote_server.store.attempts import Attempts
 from remote_server.store.audit import Audit
 from remote_server.store.contents import Contents
@@ -57,6 +58,7 @@ class Store(
     JobLists,
     JobLookups,
     WaitingJobs,
+    Assignments,
     Groups,
     HeldJobs,
     Attempts,

@@ -153,6 +153,7 @@ def apply(
     if found.attempt is not snapshot.attempt and not postponed:
         _write_attempt(tx, key, found, end, now)
         if isinstance(change, Finished):
+            tx.ends += 1
             keep_outputs(tx, change.ended)
             note_artifacts(tx, change.ended)
     if found.job is not snapshot.job or found.supersedes:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from math import inf
 from typing import Final, TypeVar
 
 from sqlalchemy import Select, bindparam, func, literal_column, select, update
 
-from remote_protocol.attempt_id import AttemptId
-from remote_protocol.spec import JobSpec
 from remote_protocol.states import (
-    AttemptState,
     EndReason,
     JobEvent,
     JobState,
@@ -21,15 +18,13 @@ from remote_protocol.states import (
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.decisions import EXPIRED
 from remote_server.domain.demand import demand_from, demand_key, demand_text, policy_from
-from remote_server.domain.model import Demand, Lease, QueueLoad, Waiting
+from remote_server.domain.model import Demand, QueueLoad, Waiting
 from remote_server.store.arrivals import Arrivals
-from remote_server.store.assignment import Given, give
 from remote_server.store.members import agent_of, member_moved
-from remote_server.store.ports import Elsewhere, Reader, Row, Transaction
+from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.private_inputs import forget_private_input
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import jobs, queues
-from remote_server.store.specifications import Specs
 
 _QUEUED: Final = is_state(jobs.c.state, "queued")
 _READY: Final = (_QUEUED, jobs.c.deferred == literal_column("0"))
@@ -99,7 +94,6 @@ class WaitingJobs(Repository):
     follows each commit, in their order; after a failure it is counted again. Nobody else writes:
     a server that may not be the only writer any more has no database any more, either."""
 
-    specs: Specs
     arrivals: Arrivals
     _ready: dict[str, int] | None = None
     _counts: dict[tuple[str, str], int] | None = None
@@ -197,52 +191,14 @@ class WaitingJobs(Repository):
             for demand, text in texts
             if counted is None or text in counted
         ]
-        lines = await self._database.read(find) if wanted else []
+        # What is assigned of them is looked at again.
+        lines = await self._database.read(find, ahead=True) if wanted else []
         if self.arrivals:
             # Some may have been stored while they were being looked for.
             found, asked = {waiting.job for line in lines for waiting in line}, set(demands)
             coming = (one for one in self.arrivals if one.demand in asked and one.job not in found)
             lines.append(sorted(coming, key=_rank))
         return lines[0] if len(lines) == 1 else list(merge(*lines, key=_rank))
-
-    async def assign(
-        self,
-        pairs: Sequence[tuple[str, str]],
-        now: float,
-        early: Callable[[Sequence[Lease]], None] | None = None,
-    ) -> list[Lease]:
-        """Give each job of `(job, agent)` to its agent; the leases, without those of jobs that
-        are not waiting any more. `early` may hear of them before the commit, which may fail, or
-        find others."""
-        known = {job: self.specs.known(job) for job, _ in pairs}
-
-        def assign(tx: Transaction) -> list[Given]:
-            given = (give(tx, job, agent, now, known[job] is None) for job, agent in pairs)
-            return [one for one in given if one is not None]
-
-        leases: dict[AttemptId, Lease] = {}
-
-        def leases_of(given: list[Given]) -> list[Lease]:
-            for one in given:
-                if one.key not in leases:
-                    leases[one.key] = self._lease_of(one, known[one.key.job])
-            return [leases[one.key] for one in given]
-
-        # Nothing starts before its acceptance is committed, and synced: that covers this.
-        given = await self._database.write(
-            Elsewhere(assign),
-            relaxed=True,
-            written=None if early is None else lambda given: early(leases_of(given)),
-        )
-        return leases_of(given)
-
-    def _lease_of(self, given: Given, spec: JobSpec | None) -> Lease:
-        key, agent, demand, stored = given
-        if spec is None:
-            assert stored is not None
-            spec = self.specs.parse(key.job, stored.spec, stored.bulk)
-        wanted = demand_from(demand)
-        return Lease(key, agent, AttemptState.OFFERED, wanted.queue, wanted.weight, spec)
 
     async def release_due(self, now: float) -> int:
         """Let jobs whose next attempt's time has come be assigned; how many.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -59,12 +60,12 @@ async def test_a_cancel_in_the_commit_that_assigns_follows_the_offer(
     assign, cancels = place.store.assign, []
 
     async def assign_and_cancel(
-        pairs: Sequence[tuple[str, str]], now: float, early: Callable[[Sequence[Lease]], None]
+        pairs: Sequence[tuple[str, str]], now: float, *more: Any
     ) -> Sequence[Lease]:
         for job, _ in pairs:
             asked = place.store.request_cancel(job, "at once", now)
             cancels.append(asyncio.ensure_future(asked))
-        return await assign(pairs, now, early)
+        return await assign(pairs, now, *more)
 
     monkeypatch.setattr(place.store, "assign", assign_and_cancel)
     async with place.agent() as agent:

@@ -7,21 +7,23 @@ import os
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from remote_protocol import messages as m
+from remote_protocol.api.agents import AgentChange
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.states import AttemptState, JobState
 from remote_server import dispatcher
 from remote_server.errors import StoreUnavailable
 from remote_server.hub import HubTerms
 from tests.support.databases import new_database, sqlite_of
-from tests.support.fake_agent import FakeAgent, holds
+from tests.support.fake_agent import FakeAgent, ended, holds
 from tests.support.live_hub import LiveHub, live_hub, until
 
-_OFFERED = "SELECT count(*) FROM attempts WHERE state = 'offered'"
+_OFFERED = "SELECT count(*) FROM attempts WHERE state IN ('offered', 'accepted')"
 
 
 @pytest.fixture
@@ -120,6 +122,7 @@ async def test_an_agent_that_holds_one_whose_commit_failed_lets_go(place: LiveHu
         with Commits(place, full):
             await agent.hello()
             key = await agent.offered()
+            await until(lambda: not place.slot().eligible)
         await agent.hear(m.Resync)
         welcome = await agent.hello(holds(key, Phase.ACCEPTED))
         assert [(r.attempt, r.verdict) for r in welcome.rulings] == [(key, Verdict.SUPERSEDED)]
@@ -198,3 +201,57 @@ async def test_one_that_was_stored_in_spite_of_a_failure_is_not_lost(place: Live
         assert (await agent.hear(m.Confirm)).attempt == key
         await agent.finish(key)
     assert (await place.job(job)).state is JobState.SUCCEEDED
+
+
+async def test_an_end_is_committed_with_the_acceptance_of_who_comes_next(place: LiveHub) -> None:
+    """A burst: each end gives its place to the next job, whose acceptance comes within a moment."""
+    database = sqlite_of(place.store)
+    database._ports = replace(database._ports, longest_wait=3600)
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.store.update_agent("a", AgentChange(capacity={"default": 1}))
+        await agent.hear(m.Configure)
+        first, second = [await place.submit() for _ in range(2)]
+        key = await agent.start()
+        commits: list[int] = []
+        with Commits(place, lambda: commits.append(1)):
+            await agent.send(ended(key))
+            following = await agent.offered()
+            assert (key.job, following.job) == (first, second)
+            # Nothing is acknowledged before its commit, which waits for the acceptance.
+            assert not [said for said in agent.heard if isinstance(said, m.Settled)]
+            assert commits == []
+            await agent.send(agent.acceptance(following))
+            assert (await agent.hear(m.Settled)).attempt == key
+            assert (await agent.hear(m.Confirm)).attempt == following
+        # The one that nothing follows does not wait: else this would never end.
+        await agent.finish(following)
+    assert (await place.job(second)).state is JobState.SUCCEEDED
+
+
+async def test_an_end_whose_shared_commit_fails_is_reported_again(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.store.update_agent("a", AgentChange(capacity={"default": 1}))
+        await agent.hear(m.Configure)
+        await place.submit()
+        second = await place.submit()
+        key = await agent.start()
+        await place.reaches(key, AttemptState.RUNNING)
+        with Commits(place, full):
+            await agent.send(ended(key))
+            following = await agent.offered()
+            await agent.send(agent.acceptance(following))
+            await until(lambda: not place.slot().eligible)
+            said = [type(s) for s in agent.heard]
+            assert (said.count(m.Settled), said.count(m.Confirm)) == (0, 1)
+            assert (await place.job(key)).state is JobState.RUNNING
+            assert (await place.job(second)).state is JobState.QUEUED
+        await agent.hear(m.Resync)
+        both = [holds(key, Phase.ENDED), holds(following, Phase.ACCEPTED)]
+        welcome = await agent.hello(*both)
+        assert [r.verdict for r in welcome.rulings] == [Verdict.KEEP, Verdict.SUPERSEDED]
+        await agent.finish(key)
+        assert await agent.start() == following == (second, 1)
+        await agent.finish(following)
+    assert [(await place.job(one)).state for one in (key, second)] == [JobState.SUCCEEDED] * 2

@@ -57,11 +57,10 @@ async def test_they_are_among_those_that_wait_in_their_rank(store: Store) -> Non
 async def test_one_is_assigned_behind_what_stores_it(store: Store) -> None:
     given: list[asyncio.Task[object]] = []
 
-    def assign(jobs: Sequence[Waiting]) -> None:
-        pairs = [(one.job, "a") for one in jobs]
-        given.append(asyncio.ensure_future(store.assign(pairs, NOW)))
+    async def assign(jobs: Sequence[Waiting]) -> object:
+        return await store.assign([(one.job, "a") for one in jobs], NOW)
 
-    store.on_arrival(assign)
+    store.on_arrival(lambda jobs: given.append(asyncio.ensure_future(assign(jobs))))
     job = await submitted(store, env={"A": "b"})
     (leases,) = await asyncio.gather(*given)
     assert [(lease.key.job, lease.spec) for lease in leases] == [(job, spec(env={"A": "b"}))]  # type: ignore[attr-defined]
@@ -72,11 +71,10 @@ async def test_one_is_assigned_behind_what_stores_it(store: Store) -> None:
 async def test_one_that_is_not_stored_is_given_to_nobody(store: Store) -> None:
     given: list[asyncio.Task[object]] = []
 
-    def assign(jobs: Sequence[Waiting]) -> None:
-        pairs = [(one.job, "a") for one in jobs]
-        given.append(asyncio.ensure_future(store.assign(pairs, NOW)))
+    async def assign(jobs: Sequence[Waiting]) -> object:
+        return await store.assign([(one.job, "a") for one in jobs], NOW)
 
-    store.on_arrival(assign)
+    store.on_arrival(lambda jobs: given.append(asyncio.ensure_future(assign(jobs))))
     with pytest.raises(UnknownQueue):
         await submitted(store, queue="nowhere")
     first = await submitted(store, idempotency_key="once")

@@ -19,7 +19,14 @@ import structlog
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import ServerError, StoreOverloaded, StoreUnavailable
 from remote_server.store.batches import Batch, refuse, settle
-from remote_server.store.ports import Durability, Listeners, Reader, Transaction, Write
+from remote_server.store.ports import (
+    Durability,
+    Listeners,
+    Reader,
+    Transaction,
+    Urgency,
+    Write,
+)
 from remote_server.store.postgresql.connection import LONG_TIMEOUT, Connection, Target, connect
 from remote_server.store.postgresql.session import RightLost, WriterSession
 from remote_server.store.postgresql.transaction import PostgresReader
@@ -76,7 +83,7 @@ class PostgresDatabase:
         *,
         by: Principal = SYSTEM,
         relaxed: bool = False,
-        patient: bool = False,
+        urgency: Urgency = Urgency.COMMIT,
         written: Callable[[T], None] | None = None,
     ) -> asyncio.Future[T]:
         """Run `operation` in a transaction, together with what else waits: there is always
@@ -85,7 +92,7 @@ class PostgresDatabase:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
             future.set_exception(StoreUnavailable("the server is stopping"))
-        elif not self._worker.put(_Writing(Write(operation, by, future), relaxed)):
+        elif not self._worker.put(_Writing(Write(operation, by, future, urgency), relaxed)):
             future.set_exception(_overloaded())
         return future
 
@@ -95,6 +102,7 @@ class PostgresDatabase:
         *,
         then: Callable[[T], None] | None = None,
         long: bool = False,
+        ahead: bool = False,
     ) -> T:
         """Run `operation` on the last commit."""
         if self._closed:

@@ -88,7 +88,18 @@ class PostgresReader(Reader):
 class PostgresTransaction(PostgresReader, Transaction):
     """Reads and writes in an open transaction."""
 
-    __slots__ = ("_pipeline", "by", "changes", "entries", "events", "known", "postponed", "wrote")
+    __slots__ = (
+        "_pipeline",
+        "by",
+        "changes",
+        "ends",
+        "entries",
+        "events",
+        "known",
+        "offers",
+        "postponed",
+        "wrote",
+    )
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """SQLite as the store's database: every write of one turn of the event loop shares a transaction.
 
 It runs inline in the loop: on a local disk a commit is shorter than the hop to a thread and back
-(ADR 1). Reads see the last commit; a caller that awaited its write reads it.
+(ADR 1). Reads see the last commit; a caller that awaited its write reads it. A transaction that
+nobody waits for stays open for some milliseconds, and what comes then shares its commit (ADR 49).
 
 Nobody is told of a loss by power cut if what was lost is known elsewhere or will be done again:
 such writes are `relaxed`, and a commit of nothing else is not synced. The next synced commit
@@ -26,7 +27,14 @@ from remote_server.errors import ServerError, StoreUnavailable
 from remote_server.store.batches import Batch, refuse, settle
 from remote_server.store.known_attempts import KnownAttempts
 from remote_server.store.meta import read_meta, remove_meta
-from remote_server.store.ports import Durability, Listeners, Reader, Transaction, Write
+from remote_server.store.ports import (
+    Durability,
+    Listeners,
+    Reader,
+    Transaction,
+    Urgency,
+    Write,
+)
 from remote_server.store.sqlite import files
 from remote_server.store.sqlite.connection import connect, set_synced
 from remote_server.store.sqlite.transaction import (
@@ -37,6 +45,13 @@ from remote_server.store.sqlite.transaction import (
 )
 
 T = TypeVar("T")
+
+
+FLUSH_TIME: Final = 0.02
+"""Seconds after which a flush commits what it has and leaves the rest to the next turn."""
+LONGEST_WAIT: Final = 0.005
+"""Seconds for which what nobody waits for may wait for others: a write for its run, a transaction
+for its commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +65,9 @@ class SqlitePorts:
     """Seconds, to see how long a transaction takes."""
     wall: Callable[[], float] = time.time
     """Unix seconds, for the audit."""
+    longest_wait: float = LONGEST_WAIT
 
 
-FLUSH_TIME: Final = 0.02
-"""Seconds after which a flush commits what it has and leaves the rest to the next turn."""
-LONGEST_WAIT: Final = 0.005
-"""Seconds for which a write that nobody waits for may wait for others."""
 _UNUSABLE: Final = "the database cannot be used now"
 SKIPPED: Final = 1_000_000
 """Numbers of events left out after a crash: more than can have been lost."""
@@ -93,7 +105,9 @@ class SqliteDatabase:
         self._synced = True
         self._scheduled = False
         self._waiting = False
-        """A timer runs for writes that are patient."""
+        """A timer runs for writes that are not urgent."""
+        self._deadline: asyncio.TimerHandle | None = None
+        """When the open transaction is committed at the latest, if it waits for others."""
 
     def write(
         self,
@@ -101,24 +115,24 @@ class SqliteDatabase:
         *,
         by: Principal = SYSTEM,
         relaxed: bool = False,
-        patient: bool = False,
+        urgency: Urgency = Urgency.COMMIT,
         written: Callable[[T], None] | None = None,
     ) -> asyncio.Future[T]:
-        """Run `operation` in the transaction of this turn of the loop; `patient`: in that of the
-        next turn that has one, or soon. What `written` has others do in the loop's next turn is
-        done before the commit holds the loop."""
+        """Run `operation` in this turn of the loop; without urgency: in the next turn that runs
+        others, or soon. What `written` has others do in the loop's next turn is done before the
+        commit holds the loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._pending.append(Write(operation, by, future, written))
+        self._pending.append(Write(operation, by, future, urgency, written))
         self._relaxed = self._relaxed and relaxed
         if self._scheduled:
             return future
-        if not patient or self._ports.later is not None:
+        if urgency is not Urgency.NONE or self._ports.later is not None:
             self._scheduled = True
             self._soon(self._flush)
         elif not self._waiting:
             self._waiting = True
-            loop.call_later(LONGEST_WAIT, self._waited)
+            loop.call_later(self._ports.longest_wait, self._waited)
         return future
 
     def _waited(self) -> None:
@@ -132,12 +146,17 @@ class SqliteDatabase:
         *,
         then: Callable[[T], None] | None = None,
         long: bool = False,
+        ahead: bool = False,
     ) -> T:
-        """Run `operation` on the last commit: it never sees what may be undone."""
-        self._commit()
+        """Run `operation` on the last commit: it never sees what may be undone, unless it is asked
+        for `ahead`."""
+        if not ahead:
+            self._commit()
         try:
             result = operation(SqliteReader(self._open(), STATEMENTS))
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            if self._batch is not None:
+                self._fail(self._batch.writes, error)
             self._give_up()
             raise
         if then is not None:
@@ -220,8 +239,7 @@ class SqliteDatabase:
                 connection.close()
 
     def _flush(self) -> None:
-        """Run the writes of this turn of the loop, and commit them."""
-        self._commit()
+        """Run the writes of this turn of the loop, and commit them, unless they may wait."""
         self._scheduled = False
         writes = [write for write in self._pending if not write.future.done()]
         self._pending = []
@@ -229,13 +247,18 @@ class SqliteDatabase:
         if not writes:
             return
         try:
-            self._sync(not relaxed)
-            self._batch = batch = Batch(self, self._ports.clock, self._ports.wall)
+            # What somebody hears of early leads to what has to be synced.
+            synced = not relaxed or any(write.written is not None for write in writes)
+            batch = self._batch = self._open_batch(synced and self._durability == "full")
             left = batch.run(writes, FLUSH_TIME)
         except Exception as error:
-            self._fail(writes, error)
+            known = () if self._batch is None else self._batch.writes
+            self._fail([*known, *writes], error)
             return
-        if batch.tell():
+        told = batch.tell()
+        if batch.may_wait and not left:
+            self._wait()
+        elif told:
             # What others send because of it leaves before the commit holds the loop.
             self._soon(self._commit)
         else:
@@ -247,12 +270,36 @@ class SqliteDatabase:
                 self._scheduled = True
                 self._soon(self._flush)
 
+    def _open_batch(self, synced: bool) -> Batch:
+        """The open transaction, or one that is begun."""
+        if self._batch is not None and synced and not self._synced:
+            # Whether a transaction is synced has to be known before it is begun.
+            self._commit()
+        if self._batch is None:
+            self._sync(synced)
+            self._batch = Batch(self, self._ports.clock, self._ports.wall)
+        return self._batch
+
+    def _close_batch(self) -> Batch | None:
+        """Nothing more is run in the open transaction."""
+        batch, self._batch = self._batch, None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        return batch
+
+    def _wait(self) -> None:
+        """Leave the transaction open for others that come within a moment."""
+        if self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(self._ports.longest_wait, self._commit)
+
     def _soon(self, step: Callable[[], None]) -> None:
         (self._ports.later or asyncio.get_running_loop().call_soon)(step)
 
     def _commit(self) -> None:
         """Commit the open transaction, and tell of it."""
-        batch, self._batch = self._batch, None
+        batch = self._close_batch()
         if batch is None:
             return
         try:
@@ -265,8 +312,7 @@ class SqliteDatabase:
             self.listeners.published(batch.changes)
 
     def _sync(self, wanted: bool) -> None:
-        """Have the next commit synced, or not; with durability `normal` none ever is."""
-        wanted = wanted and self._durability == "full"
+        """Have the next commit synced, or not."""
         connection = self._open()
         if wanted != self._synced:
             try:
@@ -277,7 +323,7 @@ class SqliteDatabase:
 
     def _fail(self, writes: list[Write], error: Exception) -> None:
         """Nothing of the open transaction is stored, as far as anybody can say."""
-        self._batch = None
+        self._close_batch()
         self._give_up()
         known = isinstance(error, StoreUnavailable)
         told = error if known else StoreUnavailable(f"{_UNUSABLE}: {error}; try again later")

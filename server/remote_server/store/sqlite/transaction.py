@@ -89,7 +89,17 @@ class SqliteReader(Reader):
 class SqliteTransaction(SqliteReader, Transaction):
     """Reads and writes in an open transaction."""
 
-    __slots__ = ("by", "changes", "entries", "events", "known", "postponed", "wrote")
+    __slots__ = (
+        "by",
+        "changes",
+        "ends",
+        "entries",
+        "events",
+        "known",
+        "offers",
+        "postponed",
+        "wrote",
+    )
 
     def __init__(
         self,

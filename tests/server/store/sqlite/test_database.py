@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, insert, select
 
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import NotFound, StoreUnavailable
-from remote_server.store.ports import OperationFault, Reader, Transaction
+from remote_server.store.ports import OperationFault, Reader, Transaction, Urgency
 from remote_server.store.schema import meta
 from remote_server.store.sqlite.database import SqliteDatabase, SqlitePorts
 from remote_server.store.sqlite.opening import prepare
@@ -311,19 +311,19 @@ async def test_a_patient_write_waits_for_others_or_for_a_moment(path: Path) -> N
     def noted(job: str) -> Callable[[Transaction], None]:
         return lambda tx: tx.note(job, NOW, "started")
 
-    patient = database.write(noted("first"), patient=True)
+    patient = database.write(noted("first"), urgency=Urgency.NONE)
     await asyncio.sleep(0)
     assert not patient.done()
     await database.write(noted("second"))
     assert patient.done()
     assert [commit.jobs for commit in commits] == [{"first", "second"}]
-    await database.write(noted("alone"), patient=True)
+    await database.write(noted("alone"), urgency=Urgency.NONE)
     assert commits[-1].jobs == {"alone"}
-    last = database.write(noted("last"), patient=True)
+    last = database.write(noted("last"), urgency=Urgency.NONE)
     await database.close()
     assert last.done()
     assert commits[-1].jobs == {"last"}
-    late = database.write(noted("late"), patient=True)
+    late = database.write(noted("late"), urgency=Urgency.NONE)
     with pytest.raises(StoreUnavailable, match="the server is stopping"):
         await asyncio.wait_for(late, 5)
 
@@ -334,7 +334,7 @@ async def test_a_patient_write_tells_of_a_failure(path: Path) -> None:
     path.unlink()
     database._give_up()
     with pytest.raises(StoreUnavailable):
-        await database.write(put("lost"), patient=True)
+        await database.write(put("lost"), urgency=Urgency.NONE)
 
 
 async def test_a_result_is_heard_before_the_commit_holds_the_loop(
@@ -404,3 +404,137 @@ async def test_closing_commits_what_is_open(path: Path) -> None:
     reopened = SqliteDatabase(path)
     assert await names(reopened) == ["open"]
     await reopened.close()
+
+
+def offering(name: str) -> Callable[[Transaction], str]:
+    def operation(tx: Transaction) -> str:
+        tx.run(_PUT, {"name": name, "value": ""})
+        tx.offers += 1
+        return name
+
+    return operation
+
+
+def ending(name: str) -> Callable[[Transaction], str]:
+    def operation(tx: Transaction) -> str:
+        tx.run(_PUT, {"name": name, "value": ""})
+        tx.ends += 1
+        return name
+
+    return operation
+
+
+def waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[SqliteDatabase, list[str]]:
+    """A database whose open transaction waits for long, and its commits."""
+    database = SqliteDatabase(path, ports=SqlitePorts(longest_wait=3600))
+    commits: list[str] = []
+    commit = database.commit
+
+    def noted() -> None:
+        commits.append("commit")
+        commit()
+
+    monkeypatch.setattr(database, "commit", noted)
+    return database, commits
+
+
+async def ran(
+    database: SqliteDatabase, *operations: Callable[[Transaction], str]
+) -> list[asyncio.Future[str]]:
+    """The futures of operations that have run."""
+    heard = asyncio.Event()
+    futures = [database.write(it, urgency=Urgency.RUN) for it in operations[:-1]]
+    futures.append(
+        database.write(operations[-1], urgency=Urgency.RUN, written=lambda _: heard.set())
+    )
+    await heard.wait()
+    return futures
+
+
+async def test_an_end_shares_the_commit_of_the_acceptance_that_follows(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, commits = waiting(path, monkeypatch)
+    open_ = await ran(database, ending("end"), offering("next"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert commits == [] and not any(future.done() for future in open_)
+    await database.write(put("accepted"))
+    assert commits == ["commit"] and all(future.done() for future in open_)
+    assert await names(database) == ["accepted", "end", "next"]
+    # An end that nothing follows is committed at once, also beside others.
+    assert await database.write(ending("alone"), urgency=Urgency.RUN) == "alone"
+    (other,) = await ran(database, offering("other"))
+    first = database.write(ending("first"), urgency=Urgency.RUN)
+    assert await database.write(ending("second"), urgency=Urgency.RUN) == "second"
+    assert first.done() and other.done()
+    await database.close()
+
+
+async def test_a_transaction_that_waits_is_committed_after_a_moment(path: Path) -> None:
+    database = SqliteDatabase(path)
+    (future,) = await ran(database, offering("next"))
+    assert not future.done()
+    assert await asyncio.wait_for(future, 5) == "next"
+    await database.close()
+
+
+async def test_reads_do_not_see_what_waits_unless_they_ask_for_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, commits = waiting(path, monkeypatch)
+    await ran(database, offering("a"))
+
+    def seen(reader: Reader) -> list[str]:
+        return [row.name for row in reader.all(_ALL)]
+
+    assert await database.read(seen, ahead=True) == ["a"] and commits == []
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT count(*) FROM meta").fetchone() == (0,)
+    assert await database.read(seen) == ["a"] and commits == ["commit"]
+    await database.close()
+
+
+async def test_a_guilty_operation_undoes_nothing_of_what_waits(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, commits = waiting(path, monkeypatch)
+    (open_,) = await ran(database, offering("next"))
+    results = await asyncio.gather(
+        database.write(put("good")), database.write(put("next")), return_exceptions=True
+    )
+    assert results[0] is None and isinstance(results[1], OperationFault)
+    assert open_.result() == "next" and commits == ["commit"]
+    assert await names(database) == ["good", "next"]
+    await database.close()
+
+
+@pytest.mark.parametrize("fails", ["commit", "read", "run"])
+async def test_all_that_waits_hears_of_a_failure(
+    path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    database, _ = waiting(path, monkeypatch)
+    (open_,) = await ran(database, offering("next"))
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable("the database is away, for this test")
+
+    more: list[object] = []
+    if fails == "read":
+        with pytest.raises(StoreUnavailable):
+            await database.read(away, ahead=True)
+    else:
+        if fails == "commit":
+            monkeypatch.setattr(database, "commit", away)
+        operation = away if fails == "run" else put("more")
+        more = list(await asyncio.gather(database.write(operation), return_exceptions=True))
+    await asyncio.wait((open_,))
+    assert isinstance(open_.exception(), StoreUnavailable)
+    assert all(isinstance(result, StoreUnavailable) for result in more)
+    monkeypatch.undo()
+    assert await names(database) == []
+    # The next transaction waits and is committed as ever.
+    again = await ran(database, offering("next"))
+    await database.write(put("accepted"))
+    assert again[0].result() == "next"
+    await database.close()
