@@ -44,6 +44,16 @@ def start_time(pid: int) -> str | None:
     return lines[0].strip() if lines else None
 
 
+def clock_tick() -> int:
+    """Nothing that `start_time_since` needs here."""
+    return 0
+
+
+def start_time_since(pid: int, tick: int) -> str | None:
+    """`start_time` of a child that was started just now."""
+    return start_time(pid)
+
+
 def alive(pid: int, started: str) -> bool:
     """Whether `pid` is still the process that started at `started`, and no zombie."""
     lines = _ps("-o", "stat=,lstart=", "-p", str(pid))

@@ -62,9 +62,11 @@ def spawn(
     `stop_signal` is for systems that must know it beforehand. For processes with one thread.
     """
     if before_exec is None and _SPAWNS:
-        # Whatever is wrong: nothing has started, and `subprocess` says more about it.
-        with suppress(OSError, ValueError):
+        try:
             return _spawn_known(argv, env, cwd, output, stdin, umask)
+        except (OSError, ValueError):
+            # Nothing has started, and `subprocess` says more about what is wrong.
+            pass
     empty = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
         process = subprocess.Popen(

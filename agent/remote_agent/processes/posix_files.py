@@ -201,7 +201,11 @@ class Folder(Entries):
 
     def rename(self, name: str, other: str) -> None:
         here = self.descriptor
-        self._do(lambda: os.rename(name, other, src_dir_fd=here, dst_dir_fd=here))
+        try:
+            os.rename(name, other, src_dir_fd=here, dst_dir_fd=here)
+        except PermissionError:
+            os.fchmod(here, 0o700)
+            os.rename(name, other, src_dir_fd=here, dst_dir_fd=here)
 
     def remove(self, name: str) -> None:
         self._do(lambda: os.unlink(name, dir_fd=self.descriptor))

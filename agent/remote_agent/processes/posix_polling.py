@@ -23,6 +23,8 @@ class Poller:
         self._poll = select.poll()
         self._inputs: set[int] = set()
         self._small: set[int] = set()
+        self._ended: set[int] = set()
+        """Pipes that nobody can write to any more, and that are empty."""
 
     def pipe(self) -> tuple[int, int]:
         """A pipe, large once it is needed: the end to `read`, and the one to hand to a job and to
@@ -50,10 +52,17 @@ class Poller:
 
     def wait(self, milliseconds: float | None) -> list[int]:
         """The sources that have something, after so long at the most; None: however long."""
-        return [source for source, _ in self._poll.poll(milliseconds)]
+        found = []
+        for source, events in self._poll.poll(milliseconds):
+            if events == select.POLLHUP:
+                self._ended.add(source)
+            found.append(source)
+        return found
 
     def read(self, pipe: int, size: int) -> bytes:
         """Up to `size` bytes of a pipe for which `wait` has woken; empty at its end."""
+        if pipe in self._ended:
+            return b""
         data = os.read(pipe, size)
         if len(data) >= _BUSY and pipe in self._small:
             self._small.discard(pipe)
@@ -76,6 +85,7 @@ class Poller:
         """Close a pipe, which must not be waited for."""
         self._inputs.discard(pipe)
         self._small.discard(pipe)
+        self._ended.discard(pipe)
         os.close(pipe)
 
 

@@ -33,7 +33,7 @@ from remote_agent.shim.ending import (
 from remote_agent.shim.filters import Filters, make_filters
 from remote_agent.shim.held_inputs import InputHolder
 from remote_agent.shim.layout import CLEAN, CONTACT, KEY
-from remote_agent.shim.limits import Limits
+from remote_agent.shim.limits import Limits, first
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import Output
 from remote_agent.shim.outputs import read_outputs
@@ -113,8 +113,10 @@ class AttemptRunner:
             result = EndResult(failure.exit_code, SPAWN_ERROR, str(failure))
             self._write_exit(result, {"duration": 0.0})
             return
-        with suppress(OSError):  # a full disk: the lock tells that it runs
+        try:  # noqa: SIM105 - suppress() would cost each job more than this
             self._write_started(marker)
+        except OSError:
+            pass  # a full disk: the lock tells that it runs
         self._channel.started(self._workload.pid, self._started_at)
         status = self._loop()
         self._streams.close_input()
@@ -195,10 +197,11 @@ class AttemptRunner:
         watched = [source for source in (exited, channel, said) if source is not None]
         for source in watched:
             self._poller.add(source)
-        self._reader.update(time.monotonic())
+        self._reader.update(self._started)
         while True:
             ended = told = False
-            for source in self._poller.wait(self._timeout()):
+            due = self._limits.next_check()
+            for source in self._poller.wait(self._timeout(due)):
                 if source in outputs:
                     self._reader.read(source)
                 elif source == exited:
@@ -215,7 +218,7 @@ class AttemptRunner:
                 watched.remove(exited)
                 self._poller.drop(exited)
                 if status is not None:
-                    for source in watched:
+                    for source in watched if outputs else ():
                         self._poller.drop(source)
                     return status
                 exited = self._workload.waitable()
@@ -231,7 +234,8 @@ class AttemptRunner:
             if fed := self._streams.feed_more(now, told):
                 self._timeline.add(time.time(), "input_closed", fed)
                 self._workload.input_closed()
-            self._limits.enforce(now)
+            if due is not None and now >= due:
+                self._limits.enforce(now)
 
     def _heed(self, filters: Filters) -> bool:
         """Note what the filters have to say, and end the job if they cannot go on; whether that is
@@ -245,19 +249,15 @@ class AttemptRunner:
         while filters.notes:
             self._timeline.add(time.time(), "masking", filters.notes.pop(0))
 
-    def _timeout(self) -> float | None:
-        """Milliseconds until something has to be done without being woken; None: never."""
+    def _timeout(self, due: float | None) -> float | None:
+        """Milliseconds until something has to be done without being woken, a limit looked at when
+        it is `due`; None: never."""
         feed = self._streams.feed
-        checks = (
-            *self._limits.next_checks(),
-            self._reader.check_at,
-            self._notify_at,
-            None if feed is None else feed.check_at,
-        )
-        known = [moment for moment in checks if moment is not None]
-        if not known:
+        fed = None if feed is None else feed.check_at
+        earliest = first(due, self._reader.check_at, self._notify_at, fed)
+        if earliest is None:
             return None
-        return max(0, math.ceil((min(known) - time.monotonic()) * 1000))
+        return max(0, math.ceil((earliest - time.monotonic()) * 1000))
 
     def _judge(self, result: EndResult, filters: Filters) -> EndResult:
         """The end, with why the last of the output is not in the log."""

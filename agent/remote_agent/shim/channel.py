@@ -7,13 +7,13 @@ this socket only.
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from typing import Any, Final
 
 from remote_agent.processes import Folder
 from remote_agent.shim.control_socket import ControlSocket
+from remote_agent.shim.json_text import decode, encode, quote
 
 _MAX_RETRY: Final = 0.5
 """Seconds for which the end is announced to an agent whose queue is full."""
@@ -28,7 +28,7 @@ class Channel:
         self, directory: Folder, key: str, agent_socket: str, socket: ControlSocket
     ) -> None:
         self._key = key
-        self._head = json.dumps({"k": key})[:-1].encode()
+        self._head = f'{{"k":{quote(key)}'.encode()
         self._agent = directory.here(agent_socket)
         socket.appear(directory)
         self._socket = socket
@@ -45,8 +45,8 @@ class Channel:
             while True:
                 data = self._socket.receive()
                 with suppress(ValueError, RecursionError):
-                    message = json.loads(data)
-                    if isinstance(message, dict) and message.get("k", self._key) == self._key:
+                    message = decode(data)
+                    if isinstance(message, dict) and message.get("k") == self._key:
                         found.append(message)
         return found
 
@@ -69,7 +69,7 @@ class Channel:
 
         False when no agent has received it.
         """
-        more = b"" if record is None else b',"record":%s' % json.dumps(record).encode()
+        more = b"" if record is None else b',"record":%s' % encode(record).encode()
         deadline = time.monotonic() + _MAX_RETRY
         while time.monotonic() < deadline:
             try:

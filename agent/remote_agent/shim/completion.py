@@ -51,11 +51,13 @@ class Completion:
 
     def write_exit(self, body: dict[str, Any], sync: bool) -> None:
         """Write the exit record and announce it. `sync`: force it to disk if no agent is there."""
-        while not self._directory.gone():
+        while True:
             try:
                 write_record(self._directory, EXIT, body)
                 break
             except OSError:
+                if self._directory.gone():
+                    break
                 self._receive()
                 if self.must_end:
                     # Nothing can be kept here: the agent that receives it tells the server.

@@ -65,7 +65,7 @@ class Absence:
         self._path = path
         self._limit = limit
         self._boot = boot
-        self._begin = boottime()
+        self._begin = 0.0 if limit is None else boottime()
         self.check_at: float | None = None if limit is None else 0.0
         """When to look again, in monotonic seconds; None for never."""
 

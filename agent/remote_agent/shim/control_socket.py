@@ -41,10 +41,12 @@ class ControlSocket:
         """Listen in this directory, which must have been entered. OSError when the disk refuses."""
         self._name = directory.here(CONTROL)
         if self._reused:
-            # Somebody has removed the folder, or the file system has no second names.
-            with suppress(OSError):
+            try:
                 self._socket = self._linked(directory)
                 return
+            except OSError:
+                # Somebody has removed the folder, or the file system has no second names.
+                pass
         self._socket = DatagramSocket(self._name)
 
     def _linked(self, directory: Folder) -> DatagramSocket:
@@ -54,10 +56,6 @@ class ControlSocket:
                 os.mkdir(folder, 0o700)
             self._home = os.path.join(os.path.abspath(folder), str(os.getpid()))
             self._kept = DatagramSocket(f"{folder}/{os.getpid()}")
-        else:
-            with suppress(BlockingIOError):
-                while True:
-                    self._kept.receive()
         try:
             os.link(self._home, self._name, follow_symlinks=False)
         except FileExistsError:
@@ -87,8 +85,10 @@ class ControlSocket:
         if self._socket is None:
             return
         if self._socket is self._kept:
-            with suppress(OSError):
+            try:  # noqa: SIM105 - suppress() takes longer than the call, for each job
                 os.unlink(self._name)
+            except OSError:
+                pass
         else:
             self._socket.remove()
         self._socket = None

@@ -23,6 +23,12 @@ from remote_agent.shim.termination import Termination
 from remote_agent.shim.workload.base import Workload
 
 
+def first(*moments: float | None) -> float | None:
+    """The first of these moments; None for none at all."""
+    known = [moment for moment in moments if moment is not None]
+    return min(known) if known else None
+
+
 class Limits:
     """Watches one job that has been started."""
 
@@ -50,9 +56,9 @@ class Limits:
         if self._order.timeout is not None:
             self._timeout_at = started + self._order.timeout
 
-    def next_checks(self) -> tuple[float | None, ...]:
+    def next_check(self) -> float | None:
         """When `enforce` wants to be called, in monotonic seconds; None for never."""
-        return (
+        return first(
             self._timeout_at,
             self._termination.next_at,
             self._workload.check_at,

@@ -17,18 +17,16 @@ versions understand each other.
 
 from __future__ import annotations
 
-import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from remote_agent.processes import READ, Folder, is_signal
+from remote_agent.shim.json_text import decode, encode
 from remote_agent.shim.layout import AGENT_SOCKET, ORDER, VERSION
 
 _STEP: Final = 1 << 16
-_DECODER: Final = json.JSONDecoder()
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _LARGEST: Final = 1 << 26
 MAX_PAYLOAD: Final = 1 << 20
 """Bytes of a payload at the most: it is in the order; what is larger is streamed as an input."""
@@ -112,7 +110,7 @@ class Order(NamedTuple):
 
     def line(self, encode: Callable[[Any], bytes] | None = None) -> bytes:
         """The order as the first line of its file, without what is as it is for most jobs. `encode`
-        makes JSON without line breaks; None: the standard library does."""
+        makes JSON without line breaks; None: the one of shims does."""
         body: dict[str, Any] = {
             name: value
             for name, value, usual in zip(self._fields, self, _USUAL, strict=True)
@@ -125,40 +123,44 @@ class Order(NamedTuple):
 
 
 def _encode(body: Any) -> bytes:
-    return _ENCODER.encode(body).encode()
+    return encode(body).encode()
 
 
 _NEVER: Final = object()
 _USUAL: Final = tuple(Order._field_defaults.get(name, _NEVER) for name in Order._fields)
 """What each field is when a line does not have it."""
-_FIELDS: Final = frozenset(Order._fields)
+_FIELDS: Final = Order._fields
 
 
 def parse(line: bytes) -> Order:
     """The order in a line. OrderError when it is damaged or of a version that is too new."""
     try:
-        body: Any = _DECODER.decode(line.decode())
+        body: Any = decode(line)
         if body["v"] > VERSION:
             raise OrderError(
                 f"the start order has version {body['v']}, this shim understands up to {VERSION}; "
                 "restart the agent so that its shims are as new as itself"
             )
-        known = {name: value for name, value in body.items() if name in _FIELDS}
-        if "payload" in known:
-            known["payload"] = b64decode(known["payload"], validate=True)
-        order = Order(**known)
-        _check(order)
+        if "payload" in body:
+            body["payload"] = b64decode(body["payload"], validate=True)
+        order = Order._make(map(body.get, _FIELDS, _USUAL))
+        _check(order, body)
         few = order.segments < MIN_SEGMENTS
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise OrderError(f"the start order is damaged: {error!r}") from error
     return order._replace(segments=MIN_SEGMENTS) if few else order
 
 
-def _check(order: Order) -> None:
-    if not is_signal(order.stop_signal):
-        raise ValueError(f"no signal {order.stop_signal}")
+def _check(order: Order, given: dict[str, Any]) -> None:
+    """ValueError for fields that cannot be; of those that need not be there, only what is given."""
+    if missing := _NEEDED - given.keys():
+        raise ValueError(f"no {', '.join(sorted(missing))}")
     if not order.argv or not _are_texts(order.argv):
         raise ValueError("no program")
+    if not _CHECKED & given.keys():
+        return
+    if not is_signal(order.stop_signal):
+        raise ValueError(f"no signal {order.stop_signal}")
     if not all(map(_are_texts, (order.secrets, order.secret_files, order.payload_secrets))):
         raise ValueError("no names of secrets")
     if order.mask_file is not None and not isinstance(order.mask_file, str):
@@ -167,6 +169,13 @@ def _check(order: Order) -> None:
         raise ValueError("its payload is too large")
     if order.uid is not None and not _is_user(order):
         raise ValueError("no user")
+
+
+_NEEDED: Final = frozenset(Order._fields) - frozenset(Order._field_defaults)
+_CHECKED: Final = frozenset(
+    ("stop_signal", "secrets", "secret_files", "payload_secrets", "mask_file", "payload", "uid")
+)
+"""Fields that `_check` looks at where an order has one of them: most have none."""
 
 
 def _are_texts(words: object) -> bool:
@@ -184,12 +193,13 @@ def read_order(directory: Folder) -> Order:
     """The order in an attempt's directory. OrderError when it is damaged, OSError when absent."""
     descriptor = directory.open(ORDER, READ)
     try:
-        line = b""
-        while b"\n" not in line[-_STEP:] and len(line) < _LARGEST:
+        line, end = b"", -1
+        while end < 0 and len(line) < _LARGEST:
             part = os.read(descriptor, _STEP)
             if not part:
                 raise OrderError("the start order is cut short")
-            line += part
+            end = part.find(b"\n")
+            line += part if end < 0 else part[:end]
     finally:
         os.close(descriptor)
-    return parse(line.partition(b"\n")[0])
+    return parse(line)

@@ -6,21 +6,18 @@ The exit record appears whole or not at all: written under a temporary name, the
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import suppress
 from errno import EEXIST, ENOSPC
 from typing import Any, Final
 
 from remote_agent.processes import CHANGE, NEW, READ, Folder, UnexpectedEntry
+from remote_agent.shim.json_text import decode, encode
 from remote_agent.shim.layout import DRAFT, STARTED, VERSION
 from remote_protocol.units import plain_size
 
 LARGEST: Final = 1 << 20
 """Bytes of a record at the most; the steps of an exit record take some ten thousand."""
 _STEP: Final = 1 << 16
-_DECODER: Final = json.JSONDecoder()
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def has_begun(directory: Folder) -> bool:
@@ -28,13 +25,13 @@ def has_begun(directory: Folder) -> bool:
     return directory.exists(STARTED)
 
 
-def mark_begun(directory: Folder) -> int:
+def mark_begun(directory: Folder, looked: bool = False) -> int:
     """Make the start-once marker (I1), with the directory's lock held; returns it open, for
-    `write_started`.
+    `write_started`. `looked`: under the same lock, `has_begun` has said no.
 
     FileExistsError when the attempt has begun before.
     """
-    if has_begun(directory):
+    if not looked and has_begun(directory):
         raise FileExistsError(EEXIST, os.strerror(EEXIST), STARTED)
     try:
         directory.rename(STARTED + DRAFT, STARTED)
@@ -45,7 +42,7 @@ def mark_begun(directory: Folder) -> int:
 
 def write_started(marker: int, body: dict[str, Any]) -> None:
     """Put the pids into the marker, in one write: a reader sees nothing or all of it."""
-    os.write(marker, _ENCODER.encode({"v": VERSION, **body}).encode())
+    os.write(marker, encode({"v": VERSION, **body}).encode())
 
 
 def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool = False) -> None:
@@ -53,7 +50,7 @@ def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool 
 
     What a job has put in its place is moved out of the way.
     """
-    data = _ENCODER.encode({"v": VERSION, **body}).encode()
+    data = encode({"v": VERSION, **body}).encode()
     temporary = name + DRAFT
     descriptor = _open_draft(directory, temporary)
     try:
@@ -74,12 +71,13 @@ def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool 
 
 def _open_draft(directory: Folder, name: str) -> int:
     try:
-        return directory.open(name, NEW)
-    except FileExistsError:
-        pass
-    with suppress(UnexpectedEntry):
         descriptor = directory.open(name, CHANGE)
-        if not os.fstat(descriptor).st_size:
+    except FileNotFoundError:
+        return directory.open(name, NEW)
+    except UnexpectedEntry:
+        pass
+    else:
+        if not os.lseek(descriptor, 0, os.SEEK_END):
             return descriptor
         os.close(descriptor)
     directory.clear(name)
@@ -116,7 +114,7 @@ def read_text(directory: Folder, name: str) -> bytes | None:
 def parse_record(data: bytes) -> dict[str, Any] | None:
     """The record in these bytes; None when there is none."""
     try:
-        body = _DECODER.decode(data.decode())
+        body = decode(data)
     except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None

@@ -31,6 +31,7 @@ from remote_agent.shim.attempt import AttemptRunner, ShimProcess
 from remote_agent.shim.control_socket import ControlSocket
 from remote_agent.shim.ending import SPAWN_ERROR
 from remote_agent.shim.held_inputs import InputHolder
+from remote_agent.shim.json_text import decode
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.order import Order, OrderError, read_order
 from remote_agent.shim.record import has_begun, mark_begun, write_record
@@ -147,7 +148,7 @@ def _run(
         # What the job adds at run time is secret, too.
         forbid_inspection()
     try:
-        marker = mark_begun(directory)
+        marker = mark_begun(directory, looked=True)
         try:
             attempt.run(marker, env)
         except BaseException:
@@ -201,7 +202,7 @@ def _serve(source: socket.socket, shim: ShimProcess) -> Outcome:
         if not data:
             return Outcome.DONE
         try:
-            request = json.loads(data)
+            request = decode(data)
             if request.get("retire"):
                 return Outcome.DONE
             outcome = serve_request(request["dir"], shim, descriptor)

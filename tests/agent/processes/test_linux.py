@@ -43,6 +43,20 @@ def test_a_process_is_known_by_pid_and_start(sleeper: subprocess.Popen[bytes]) -
     assert linux.start_time(sleeper.pid) is None and not linux.alive(sleeper.pid, started)
 
 
+def test_the_start_of_a_child_is_known_without_asking_for_it() -> None:
+    asked = 0
+    for _ in range(50):
+        tick = linux.clock_tick()
+        child = subprocess.Popen(["/bin/sleep", "30"])
+        now = linux.clock_tick()
+        asked += now != tick
+        assert linux.start_time_since(child.pid, tick) == linux.start_time(child.pid)
+        assert linux.start_time_since(child.pid, now - 1) == linux.start_time(child.pid)
+        child.kill()
+        child.wait()
+    assert asked < 50, "in one tick a child is started"
+
+
 def test_names_with_brackets_and_spaces_do_not_confuse(tmp_path: Path) -> None:
     program = tmp_path / "a) R 1 (b"
     program.symlink_to("/bin/sleep")

@@ -35,6 +35,25 @@ def test_pipes_wake_until_they_end() -> None:
         poller.close(pipe)
 
 
+def test_what_is_left_in_a_pipe_is_read_before_its_end() -> None:
+    poller = Poller()
+    pipe, end = poller.pipe()
+    poller.add(pipe)
+    os.write(end, b"last words")
+    close_end(end)
+    assert poller.wait(0) == [pipe] and poller.read(pipe, 4) == b"last"
+    assert poller.wait(0) == [pipe] and poller.read(pipe, 100) == b" words"
+    assert poller.wait(0) == [pipe] and poller.read(pipe, 100) == b""
+    poller.drop(pipe)
+    poller.close(pipe)
+    # The next pipe may have its number, and has not ended.
+    other, end = poller.pipe()
+    os.write(end, b"x")
+    assert other == pipe and poller.read(other, 1) == b"x"
+    poller.close(other)
+    close_end(end)
+
+
 def test_a_pipe_is_large_once_there_is_much_in_it() -> None:
     poller = Poller()
     pipe, end = poller.pipe()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from remote_agent.processes import Folder, send_datagram
+from remote_agent.shim.channel import Channel
 from remote_agent.shim.control_socket import ControlSocket, forget_dead
 from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import CONTROL, SHIMS_FOLDER
@@ -55,17 +56,18 @@ def test_a_reused_shim_has_one_socket_for_all_its_attempts(
     assert os.listdir(shims) == []
 
 
-def test_what_came_too_late_for_one_attempt_is_gone_before_the_next(places: list[Folder]) -> None:
+def test_what_came_too_late_for_one_attempt_is_not_for_the_next(places: list[Folder]) -> None:
     control = ControlSocket(reused=True)
     control.appear(places[0])
-    for _ in range(5):
-        send_datagram(Path("."), CONTROL, b"late")
+    late, unnamed = b'{"v":1,"k":"J.1","do":"kill"}', b'{"v":1,"do":"kill"}'
+    for message in (late, unnamed, late):
+        send_datagram(Path("."), CONTROL, message)
     control.vanish()
     places[1].enter()
-    control.appear(places[1])
-    with pytest.raises(BlockingIOError):
-        control.receive()
-    control.vanish()
+    channel = Channel(places[1], "J.2", "agent.sock", control)
+    send_datagram(Path("."), CONTROL, b'{"v":1,"k":"J.2","do":"go"}')
+    assert [message["do"] for message in channel.receive()] == ["go"]
+    channel.close()
     control.close()
 
 

@@ -54,7 +54,7 @@ class Case:
         self.limits.start(100.0)
 
     def next_check(self) -> float | None:
-        return min((at for at in self.limits.next_checks() if at is not None), default=None)
+        return self.limits.next_check()
 
     @property
     def said(self) -> list[object]:

@@ -75,6 +75,16 @@ def start_time(pid: int) -> str | None:
         return str(times(handle)[0]) if handle else None
 
 
+def clock_tick() -> int:
+    """Nothing that `start_time_since` needs here."""
+    return 0
+
+
+def start_time_since(pid: int, tick: int) -> str | None:
+    """`start_time` of a child that was started just now."""
+    return start_time(pid)
+
+
 def alive(pid: int, started: str) -> bool:
     """Whether `pid` is still the process that started at `started`, and runs."""
     with process(pid) as handle:

@@ -17,6 +17,7 @@ from remote_agent.processes import (
     SpawnFailed,
     Swept,
     Usage,
+    clock_tick,
     exit_status,
     interrupt,
     kill_tree,
@@ -24,7 +25,7 @@ from remote_agent.processes import (
     open_file,
     prefer_as_oom_victim,
     spawn,
-    start_time,
+    start_time_since,
     sweep,
     watch_exit,
 )
@@ -50,6 +51,8 @@ class ProcessWorkload:
         self.note = self._confinement.note
         self.steps = ()
         self.pid = 0
+        self._tick = 0
+        """When it was started, at the earliest."""
 
     @property
     def peak(self) -> int:
@@ -66,7 +69,9 @@ class ProcessWorkload:
         order = self._order
         if order.keep_processes:
             env = {**env, KEEP_MARK: "1"}
-        self._confinement.give_streams(end for end in pipes[:3] if end is not None)
+        if order.uid is not None:
+            self._confinement.give_streams(end for end in pipes[:3] if end is not None)
+        self._tick = clock_tick()
         try:
             self.pid = spawn(
                 order.argv,
@@ -90,7 +95,7 @@ class ProcessWorkload:
         """Its process, its process group, its cgroup."""
         return {
             "pid": self.pid,
-            "start_time": start_time(self.pid),
+            "start_time": start_time_since(self.pid, self._tick),
             "pgid": self.pid,
             "cgroup": self._confinement.folder,
         }
