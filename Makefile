@@ -249,10 +249,11 @@ bench-features: setup-dev ## what each feature costs a job, off and on in turn (
 bench-databases: setup-dev ## jobs on SQLite and PostgreSQL, in turn (two minutes): BEFORE=FOLDER compares another checkout, too
 	@$(BIN)/python -m benchmarks.databases $(if $(BEFORE),--before "$(BEFORE)") $(ARGS)
 
-bench-peers: setup-dev $(PEERS) ## jobs beside Celery with Redis and the limits of the machine, a command beside ssh, in turn
+bench-peers: setup-dev $(PEERS) ## jobs beside Celery with Redis and the limits of the machine, a command beside ssh, in turn, and the steps of a dispatch
 	@bash benchmarks/peers/set_up.sh
 	@$(BIN)/python -m benchmarks.beside --celery $(VENV)-celery $(ARGS)
 	@$(BIN)/python -m benchmarks.prompt
+	@$(BIN)/python -m benchmarks.steps
 
 bench-datahub: setup-dev $(INGESTERS) ## DataHub's ingestion here beside acryl-executor, measured in turn
 	@$(BIN)/python -m benchmarks.datahub --datahub $(VENV)-datahub --stubborn $(ARGS)
