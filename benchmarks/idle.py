@@ -22,7 +22,7 @@ def install_size() -> tuple[float, int]:
     with tempfile.TemporaryDirectory() as place:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--target", place]
         pins = _ROOT / "requirements" / "dev.txt"
-        names = ["websockets", "platformdirs", "pydantic"]
+        names = ["websockets", "structlog", "platformdirs", "pydantic"]
         lines = pins.read_text()
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraint:
             constraint.write(_without_hashes(lines))

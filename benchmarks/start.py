@@ -23,7 +23,7 @@ from benchmarks.bed import bed, start_agent, summary, table
 
 _ROOT = Path(__file__).resolve().parent.parent
 _LIBRARIES = (
-    "import asyncio, pydantic, websockets.asyncio.client\n"
+    "import asyncio, pydantic, structlog, websockets.asyncio.client\n"
     "class One(pydantic.BaseModel):\n    number: int = 0\nOne()"
 )
 _DEADLINE = 60.0

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, OfferStored
 from remote_datahub.spec import DatahubSpec
 from remote_protocol.messages import Ended, Welcome
@@ -16,7 +17,7 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 
 _NAMES = "datahub_executor_worker"
-log = get_logger("datahub")
+log = structlog.get_logger("datahub")
 
 
 class Watch:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobSpec
-from tests.support.agent_log import AgentLog, as_text, capture_logs
 
 if sys.platform == "win32":
     asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
@@ -47,16 +46,3 @@ def config(tmp_path: Path) -> Config:
             "limits": {"min_free_disk": "1MiB"},
         }
     )
-
-
-@pytest.fixture
-def agent_log() -> Iterator[AgentLog]:
-    """What the agent's own log says: a call gives what came since the one before."""
-    with capture_logs() as events:
-
-        def said() -> str:
-            text = as_text(events)
-            events.clear()
-            return text
-
-        yield said

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
+from structlog.testing import capture_logs
 
 from remote_agent.app.bootstrap import watch_of
 from remote_agent.app.figures import metrics_text
@@ -15,7 +16,6 @@ from remote_datahub.watch import Watch
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
-from tests.support.agent_log import capture_logs
 from tests.support.driven import Driven, an_end
 
 SPEC = DatahubSpec(recipe="{}", name="my source", task="RUN_INGEST")

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import structlog
+
 from remote_agent.app.bootstrap import (
     check_users,
     endpoint_of,
@@ -52,7 +54,6 @@ from remote_agent.local.log_reader import LogReader
 from remote_agent.local.logging_setup import FILES, own_log, set_up_logging
 from remote_agent.local.notify import ServiceStatus
 from remote_agent.local.secret_sources import SecretSources
-from remote_agent.log import get_logger
 from remote_agent.planning.order import HostContext
 from remote_agent.processes import (
     SCARCE,
@@ -69,7 +70,7 @@ from remote_protocol.limits import WINDOW
 if TYPE_CHECKING:
     from remote_agent.execution.content_start import ContentStart
 
-log = get_logger("agent")
+log = structlog.get_logger("agent")
 
 TICK: Final = 1.0
 SETTLED_AFTER: Final = 0.5

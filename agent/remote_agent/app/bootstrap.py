@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import structlog
+
 from remote_agent import __version__
 from remote_agent.app.ports import Watch
 from remote_agent.config import Config
@@ -21,7 +23,6 @@ from remote_agent.errors import ConfigError, os_words
 from remote_agent.journal.containers import find_engine
 from remote_agent.journal.files import JobFiles
 from remote_agent.journal.users import Users
-from remote_agent.log import get_logger
 from remote_agent.planning.engine import Engine
 from remote_agent.planning.kinds import special
 from remote_agent.processes import (
@@ -37,7 +38,7 @@ from remote_agent.values import open_way_words
 from remote_protocol.messages import Platform, Settings
 from remote_protocol.urls import is_unencrypted
 
-log = get_logger("agent")
+log = structlog.get_logger("agent")
 
 _FEW_FILES: Final = 64
 """Open files that the agent needs, whatever runs."""

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+import structlog
+
 from remote_agent.app.ports import Ports, Watch
 from remote_agent.errors import os_words
 from remote_agent.local.desired_state import DesiredState
-from remote_agent.log import get_logger
 from remote_agent.processes import boottime, forbid_inspection
 from remote_agent.session.capacity import unused
 from remote_agent.session.effects import (
@@ -72,7 +73,7 @@ from remote_protocol.messages import (
     Welcome,
 )
 
-log = get_logger("agent")
+log = structlog.get_logger("agent")
 
 
 class SessionDriver:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
+import structlog
+
 from remote_agent.local.desired_state import DesiredState
-from remote_agent.log import get_logger
 from remote_agent.processes import boottime
 from remote_agent.sections import AgentPart
 from remote_agent.session.machine import Session
@@ -21,7 +22,7 @@ from remote_protocol.messages import Phase
 from remote_protocol.states import EndReason
 from remote_protocol.units import format_duration
 
-log = get_logger("agent")
+log = structlog.get_logger("agent")
 
 HANDSHAKE: Final = 1.0
 """Seconds between telling the server that no more jobs are taken and exiting: an offer that was

@@ -11,8 +11,9 @@ import signal
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from remote_agent.errors import ConfigError
-from remote_agent.log import get_logger
 from remote_agent.processes import (
     WATCHES_PIPES,
     ignored_signals,
@@ -21,7 +22,7 @@ from remote_agent.processes import (
     unblock_signals,
 )
 
-log = get_logger("agent")
+log = structlog.get_logger("agent")
 
 STDIN: Final = 0
 

@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from remote_agent.app.agent import Agent, RunOptions
 from remote_agent.app.shutdown import FOREVER, Lifetime
 from remote_agent.config import Config
@@ -21,9 +23,8 @@ from remote_agent.local.lock import exclusive
 from remote_agent.local.logging_setup import set_up_logging
 from remote_agent.local.notify import watchdog_interval
 from remote_agent.local.state_dir import secure
-from remote_agent.log import get_logger
 
-log = get_logger("agent")
+log = structlog.get_logger("agent")
 
 _ORPHAN_ENDS: Final = 30.0
 """Seconds that the orphan of an earlier parent may take to end its jobs and itself."""

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_agent.processes import SCARCE, read_at
 from remote_agent.session.artifact_upload import ArtifactUpload, FileToSend, Stage
 from remote_protocol.artifacts import ArtifactState
@@ -22,7 +23,7 @@ from remote_protocol.codec import encode_artifact
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import AgentMessage, ArtifactAck
 
-log = get_logger("artifacts")
+log = structlog.get_logger("artifacts")
 
 AT_ONCE: Final = 4
 """Attempts whose files are under way."""

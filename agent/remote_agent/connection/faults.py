@@ -13,15 +13,15 @@ import sys
 import time
 from typing import Final
 
+import structlog
 from websockets.exceptions import InvalidProxy, InvalidProxyStatus, NegotiationError, ProxyError
 
 from remote_agent.connection.endpoint import OPEN_TIMEOUT, Endpoint
-from remote_agent.log import get_logger
 from remote_protocol import faults
 from remote_protocol.faults import Fault, Route, cause_of, proxy_refusal, unanswered
 from remote_protocol.urls import Proxy
 
-log = get_logger("link")
+log = structlog.get_logger("link")
 
 REPEAT_AFTER: Final = 600.0
 """Seconds until a failure that stays the same is logged again."""

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from remote_agent.errors import AgentError
 from remote_agent.local.state_dir import secure
-from remote_agent.log import get_logger
 from remote_agent.processes import (
     KEEP,
     READ,
@@ -29,7 +30,7 @@ from remote_agent.processes import (
     sync,
 )
 
-log = get_logger("identity")
+log = structlog.get_logger("identity")
 
 FILE: Final = "identity.json"
 INSTALLATION: Final = "installation"

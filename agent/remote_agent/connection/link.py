@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+import structlog
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
@@ -29,7 +30,6 @@ from remote_agent.connection.endpoint import Endpoint
 from remote_agent.connection.faults import FailureLog, explain, problem_of
 from remote_agent.connection.websocket import CLOSE_TIMEOUT, open_websocket
 from remote_agent.errors import IdentityCopied, TokenRefused
-from remote_agent.log import get_logger
 from remote_protocol.codec import (
     Chunk,
     ContentChunk,
@@ -43,7 +43,7 @@ from remote_protocol.errors import CloseCode, ErrorCode, RemoteProtocolError
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
 from remote_protocol.messages import AgentMessage, ServerMessage
 
-log = get_logger("link")
+log = structlog.get_logger("link")
 
 PROVEN_AFTER: Final = 30.0
 """A link that lived so long (seconds) counts as a success: the backoff starts again."""

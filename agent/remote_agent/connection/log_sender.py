@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_protocol.messages import AgentMessage, OwnLog
 
-log = get_logger("log_sender")
+log = structlog.get_logger("log_sender")
 
 PATIENT: Final = 10
 """Turns that it leaves to the output of jobs before it takes one."""

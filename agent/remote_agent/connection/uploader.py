@@ -15,7 +15,8 @@ from enum import Enum, auto
 from itertools import islice
 from typing import Final, Protocol
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_agent.processes import UnexpectedEntry
 from remote_agent.session.events import ChunkSent, Event, SpoolMissing
 from remote_agent.spool import SpoolError
@@ -23,7 +24,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, pack_header
 from remote_protocol.limits import MAX_PAYLOAD
 
-log = get_logger("uploader")
+log = structlog.get_logger("uploader")
 
 MOST_OPEN: Final = 512
 RETRY: Final = 0.5

@@ -42,7 +42,7 @@ MOST_LOG: Final = 8_000_000
 MOST_ATTEMPTS: Final = 10_000
 _SHORTEST: Final = 6
 """Characters of a secret that is looked for: a shorter one is found everywhere."""
-_PACKAGES: Final = ("platformdirs", "pydantic", "websockets")
+_PACKAGES: Final = ("platformdirs", "pydantic", "structlog", "websockets")
 
 
 @dataclass(frozen=True, slots=True)

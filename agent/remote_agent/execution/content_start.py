@@ -13,11 +13,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import structlog
+
 from remote_agent.errors import os_words
 from remote_agent.journal.content_files import ContentFiles
 from remote_agent.journal.directory import BadFile
 from remote_agent.local.content_cache import ContentCache
-from remote_agent.log import get_logger
 from remote_agent.session.content_fetch import ContentFetch
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import ContentChunk
@@ -28,7 +29,7 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 from remote_protocol.units import format_duration
 
-log = get_logger("contents")
+log = structlog.get_logger("contents")
 
 AT_ONCE: Final = 2
 """Contents that are fetched at a time."""

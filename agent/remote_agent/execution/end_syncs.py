@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import structlog
+
 from remote_agent.journal import Journal
-from remote_agent.log import get_logger
 from remote_protocol.attempt_id import AttemptId
 
-log = get_logger("runner")
+log = structlog.get_logger("runner")
 
 SYNC_AFTER: Final = 1.0
 """Seconds after which an end that the server has not settled is forced to this host's disk."""

@@ -18,8 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from remote_agent.errors import os_words
-from remote_agent.log import get_logger
 from remote_agent.planning.order import venv_variables
 from remote_agent.planning.python import INTERPRETERS, environment_program, interpreter_program
 from remote_agent.planning.work import Interpreter
@@ -29,7 +30,7 @@ from remote_agent.sections import PythonPart
 from remote_agent.shim.layout import INTERPRETER_MARK
 from remote_protocol.units import plain_size
 
-log = get_logger("interpreters")
+log = structlog.get_logger("interpreters")
 
 LOG: Final = "interpreters.log"
 LARGEST_LOG: Final = 5_000_000

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import structlog
 from pydantic import ValidationError
 
 from remote_agent.execution.end_syncs import EndSyncs
@@ -25,7 +26,6 @@ from remote_agent.journal.directory import ended_from
 from remote_agent.journal.inputs import measure
 from remote_agent.journal.losses import killed_words, lost
 from remote_agent.journal.unstarted import end_before_start
-from remote_agent.log import get_logger
 from remote_agent.planning.work import Interpreter
 from remote_agent.processes import HOST_FAULTS
 from remote_agent.sections import PythonPart
@@ -36,7 +36,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Phase, Started
 from remote_protocol.states import EndReason
 
-log = get_logger("runner")
+log = structlog.get_logger("runner")
 
 RETRY: Final = 0.1
 """Seconds until a start or a request to stop that nobody took is tried again."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import structlog
+
 from remote_agent.errors import os_words
 from remote_agent.execution.runner import Runner
 from remote_agent.local.secret_sources import SecretSources
-from remote_agent.log import get_logger
 from remote_agent.planning.secret_values import Absent, Place, SecretsMissing, resolve
 from remote_agent.processes import forbid_inspection
 from remote_agent.session.secret_needs import SecretNeeds
@@ -20,7 +21,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Confirm
 from remote_protocol.states import EndReason
 
-log = get_logger("agent")
+log = structlog.get_logger("agent")
 
 ENVIRONMENT, SERVER, FILES = "the agent's environment", "the server", "the agent's files"
 

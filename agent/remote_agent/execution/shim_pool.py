@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from remote_agent.errors import os_words
-from remote_agent.log import get_logger
 from remote_agent.planning.work import Interpreter
 from remote_agent.processes import cgroup, has_ended, rename
 from remote_agent.sections import PythonPart
@@ -20,7 +21,7 @@ from remote_agent.shim.layout import SHIMS_FOLDER
 if TYPE_CHECKING:
     from remote_agent.execution.interpreters import Interpreters
 
-log = get_logger("runner")
+log = structlog.get_logger("runner")
 
 SHIMS_LOG: Final = "shims.log"
 LARGEST_LOG: Final = 5_000_000

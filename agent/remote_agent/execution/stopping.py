@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.unstarted import end_before_start
-from remote_agent.log import get_logger
 from remote_agent.processes import alive, continue_stopped, interrupt
 from remote_agent.shim.launcher_client import tell
 from remote_protocol.attempt_id import AttemptId
@@ -21,7 +22,7 @@ from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ended
 from remote_protocol.states import EndReason
 
-log = get_logger("runner")
+log = structlog.get_logger("runner")
 
 REPEAT: Final = 5.0
 """Seconds until a request is repeated to a shim that has heard it."""

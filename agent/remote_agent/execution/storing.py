@@ -13,18 +13,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+import structlog
+
 from remote_agent.errors import os_words
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.users import NoUserFree
-from remote_agent.log import get_logger
 from remote_agent.planning.work import NotAllowed
 from remote_agent.session.events import Event, OfferFailed, OfferStored
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Offer, Refusal
 
-log = get_logger("agent")
+log = structlog.get_logger("agent")
 
 SLOW: Final = 0.001
 """Seconds of a flush above which the next one is made in a thread: ten times what that costs."""

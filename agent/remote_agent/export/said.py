@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from remote_agent.log import get_logger
+import structlog
 
-log = get_logger("telemetry")
+log = structlog.get_logger("telemetry")
 
 
 class Said:

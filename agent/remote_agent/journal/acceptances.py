@@ -16,13 +16,14 @@ from errno import ENOSPC
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from remote_agent.journal.folder import parse_key
-from remote_agent.log import get_logger
 from remote_agent.processes import KEEP, READ, Folder, UnexpectedEntry, sync_data, write_at
 from remote_agent.shim.record import read_bounded
 from remote_protocol.attempt_id import AttemptId
 
-log = get_logger("journal")
+log = structlog.get_logger("journal")
 
 NAME: Final = "accepted"
 """Of the file, in the state directory."""

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import structlog
+
 from remote_agent.journal.files import JobFiles
 from remote_agent.journal.settled import keep_log
 from remote_agent.journal.trash import Trash
 from remote_agent.journal.users import Users
-from remote_agent.log import get_logger
 from remote_agent.processes import Folder, open_below
 from remote_agent.shim.layout import ARTIFACT_LIST, ARTIFACTS
 from remote_agent.shim.record import read_record
@@ -22,7 +23,7 @@ from remote_protocol.artifact_names import name_fault
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_ARTIFACTS
 
-log = get_logger("journal")
+log = structlog.get_logger("journal")
 
 
 class ListedFile(NamedTuple):

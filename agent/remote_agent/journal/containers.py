@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_agent.planning.engine import (
     INSTALLATION,
     Engine,
@@ -26,7 +27,7 @@ from remote_agent.sections import ContainersPart
 from remote_agent.values import ENGINES
 from remote_protocol.attempt_id import AttemptId
 
-log = get_logger("containers")
+log = structlog.get_logger("containers")
 
 _REMOVAL: Final = 5.0
 """Seconds for which the agent waits for the removal of one container: its loop stands meanwhile,

@@ -15,13 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import structlog
+
 from remote_agent.journal.trash import Trash
-from remote_agent.log import get_logger
 from remote_agent.planning.python import ENVIRONMENTS
 from remote_agent.processes import KEEP, Account, lock_file, open_file
 from remote_protocol.units import format_size
 
-log = get_logger("janitor")
+log = structlog.get_logger("janitor")
 
 _LOCK: Final = ".lock"
 _COMPLETE: Final = "complete"

@@ -13,13 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from remote_agent.journal.spares import make_empty
-from remote_agent.log import get_logger
 from remote_agent.processes import NEW, Folder, remove_tree, rename, restore_access
 from remote_agent.shim.layout import EXIT, ORDER, SETTLED, WORK
 from remote_protocol.attempt_id import AttemptId
 
-log = get_logger("journal")
+log = structlog.get_logger("journal")
 
 ATTEMPTS: Final = "attempts"
 """Its name in the state directory."""

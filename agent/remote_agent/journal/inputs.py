@@ -12,7 +12,8 @@ from collections.abc import Callable
 from errno import ENOSPC
 from pathlib import Path
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_agent.processes import KEEP, READ, Folder, write_at
 from remote_agent.session.input_copy import InputCopy
 from remote_agent.shim.launcher_client import tell
@@ -20,7 +21,7 @@ from remote_agent.shim.layout import INPUT, INPUT_END
 from remote_agent.shim.record import read_record, write_record
 from remote_protocol.attempt_id import AttemptId
 
-log = get_logger("inputs")
+log = structlog.get_logger("inputs")
 
 
 class InputFiles:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
 from remote_agent.config import Config
 from remote_agent.journal.acceptances import Acceptances
 from remote_agent.journal.artifacts import ArtifactFiles
@@ -45,7 +47,6 @@ from remote_agent.journal.settled import SettledLog, SettledLogs, leave_log
 from remote_agent.journal.spares import SpareDirectories
 from remote_agent.journal.trash import Trash
 from remote_agent.journal.users import Users
-from remote_agent.log import get_logger
 from remote_agent.planning import kinds
 from remote_agent.planning.order import HostContext, make_order
 from remote_agent.planning.paths import FOLDERS, JobPaths
@@ -57,7 +58,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer, Phase
 from remote_protocol.spec import JobSpec
 
-log = get_logger("journal")
+log = structlog.get_logger("journal")
 
 
 class Journal:

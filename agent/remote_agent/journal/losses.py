@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from pydantic import ValidationError
 
 from remote_agent.journal.containers import Containers
@@ -25,7 +26,6 @@ from remote_agent.journal.directory import (
 from remote_agent.journal.folder import AttemptsFolder
 from remote_agent.journal.secret_folders import SecretFolders
 from remote_agent.journal.users import Users
-from remote_agent.log import get_logger
 from remote_agent.processes import Folder, kill_marked, kill_user
 from remote_agent.processes.cgroup import Group, is_group_of
 from remote_agent.processes.forked import kill_session
@@ -37,7 +37,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Phase
 from remote_protocol.states import EndReason
 
-log = get_logger("journal")
+log = structlog.get_logger("journal")
 
 RESTARTED: Final = "the host restarted"
 """Why an attempt is lost, in words."""

@@ -12,11 +12,12 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_agent.processes import remove_tree
 from remote_protocol.attempt_id import AttemptId
 
-log = get_logger("journal")
+log = structlog.get_logger("journal")
 
 
 def prefix_in(folder: str | None, state_dir: Path) -> str:

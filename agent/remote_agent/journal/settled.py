@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
+
 from remote_agent.journal.directory import damage_by_job
 from remote_agent.journal.folder import AttemptsFolder, parse_key
-from remote_agent.log import get_logger
 from remote_agent.planning import kinds
 from remote_agent.processes import NEW as NEW_FILE
 from remote_agent.processes import Folder
@@ -19,7 +20,7 @@ from remote_agent.shim.layout import INPUT, INPUT_END, MASK_FILE, ORDER, SETTLED
 from remote_agent.spool import SpoolReader
 from remote_protocol.attempt_id import AttemptId
 
-log = get_logger("journal")
+log = structlog.get_logger("journal")
 
 
 class SettledLog(NamedTuple):

@@ -13,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_agent.processes import remove_tree, rename, restore_access
 
-log = get_logger("journal")
+log = structlog.get_logger("journal")
 
 NAME: Final = ".trash"
 AGAIN: Final = 3600.0

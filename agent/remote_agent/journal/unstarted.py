@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_agent.processes import Folder
 from remote_agent.shim.layout import EXIT, STARTED
 from remote_agent.shim.record import mark_begun, write_record
 from remote_protocol.states import EndReason
 
-log = get_logger("journal")
+log = structlog.get_logger("journal")
 
 
 def end_before_start(

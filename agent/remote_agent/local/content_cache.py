@@ -15,11 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_protocol.contents import ContentRef
 from remote_protocol.units import format_size
 
-log = get_logger("janitor")
+log = structlog.get_logger("janitor")
 
 Needed = Callable[[str], bool]
 """Whether an attempt waits for the content of a digest."""

@@ -18,11 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from remote_agent.errors import AgentError
-from remote_agent.log import get_logger
 from remote_agent.processes import Folder, connect, listen
 
-log = get_logger("control")
+log = structlog.get_logger("control")
 
 FILE: Final = "control.sock"
 _LARGEST: Final = 8 * 1024 * 1024

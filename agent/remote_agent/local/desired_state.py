@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_agent.processes import REPLACE, boot_id, boottime, open_file, rename
 from remote_protocol.messages import Condition, DesiredMode
 
-log = get_logger("desired_state")
+log = structlog.get_logger("desired_state")
 
 FILE: Final = "desired_state.json"
 

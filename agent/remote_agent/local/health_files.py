@@ -13,12 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from remote_agent.errors import os_words
-from remote_agent.log import get_logger
 from remote_agent.processes import NEW, open_file, rename, set_mode
 from remote_agent.sections import TelemetryPart
 
-log = get_logger("agent")
+log = structlog.get_logger("agent")
 
 EVERY: Final = 5.0
 """Seconds between two writes."""

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import structlog
+
 from remote_agent.config import Config
 from remote_agent.errors import os_words
 from remote_agent.journal import Journal, SettledLog
-from remote_agent.log import get_logger
 from remote_protocol.units import format_size
 
-log = get_logger("janitor")
+log = structlog.get_logger("janitor")
 
 LOOK: Final = 5.0
 """Seconds between two looks at the disk."""

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+import structlog
+
 from remote_agent.errors import os_words
-from remote_agent.log import get_logger
 from remote_protocol.metrics import CONTENT_TYPE, PATHS
 
-log = get_logger("metrics")
+log = structlog.get_logger("metrics")
 
 RETRY: Final = 30.0
 """Seconds until an address that is in use is tried again."""

@@ -6,10 +6,11 @@ import os
 import stat
 from pathlib import Path
 
-from remote_agent.errors import ConfigError
-from remote_agent.log import get_logger
+import structlog
 
-log = get_logger("agent")
+from remote_agent.errors import ConfigError
+
+log = structlog.get_logger("agent")
 
 _CLOSED = 0o700
 _PASSABLE = 0o711

@@ -17,14 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from remote_agent.connection.endpoint import Endpoint
-from remote_agent.log import get_logger
 from remote_agent.relay.exchange import Exchange
 from remote_agent.relay.listener import Listener, Slots
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.relay import AT_ONCE_OF_AGENT, VARIABLE
 
-log = get_logger("relay")
+log = structlog.get_logger("relay")
 
 FOLDER: Final = "relays"
 BARE: Final = "<relay>"

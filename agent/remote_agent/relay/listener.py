@@ -15,7 +15,8 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
-from remote_agent.log import get_logger
+import structlog
+
 from remote_agent.relay import wire
 from remote_agent.relay.upstream import Connection, ServerAway
 from remote_protocol.relay import (
@@ -29,7 +30,7 @@ from remote_protocol.relay import (
     passed_on,
 )
 
-log = get_logger("relay")
+log = structlog.get_logger("relay")
 
 MOST_CONNECTIONS: Final = 64
 """Connections of one job."""

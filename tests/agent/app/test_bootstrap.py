@@ -15,7 +15,6 @@ from remote_agent.connection.identity import Identity
 from remote_agent.errors import ConfigError
 from remote_agent.processes import boot_id, cgroup
 from remote_agent.sections import ServerPart
-from tests.support.agent_log import AgentLog
 
 IDENTITY = Identity("https://h:1", "web-7", "rat_x", settings={"capacity": {"default": 3}})
 
@@ -52,13 +51,13 @@ def test_the_way_to_the_server(tmp_path: Path) -> None:
 
 
 def test_no_group_without_a_delegated_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agent_log: AgentLog
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert job_group("off") is None
     monkeypatch.setattr(cgroup, "delegated", lambda folder: False)
     assert job_group("auto") is None
     assert job_group(str(tmp_path / "absent")) is None
-    assert "the limits of jobs are watched instead" in agent_log()
+    assert "the limits of jobs are watched instead" in capsys.readouterr().out
 
 
 def test_plain_http_to_elsewhere_is_refused_unless_it_was_wanted(tmp_path: Path) -> None:
@@ -83,13 +82,15 @@ def test_the_longest_wait_between_two_tries_is_a_setting(tmp_path: Path) -> None
             ServerPart(max_reconnect_wait=wrong)
 
 
-def test_a_client_key_that_others_can_use_draws_a_word(tmp_path: Path, agent_log: AgentLog) -> None:
+def test_a_client_key_that_others_can_use_draws_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     key = tmp_path / "a key.pem"
     key.touch()
     mine = config(tmp_path, server={"client_cert": tmp_path / "c.pem", "client_key": key})
     for mode, told in ((0o600, False), (0o640, False), (0o644, True), (0o660, True)):
         key.chmod(mode)
         endpoint_of(mine, IDENTITY)
-        assert (f"chmod 600 '{key}'" in agent_log()) is told
+        assert (f"chmod 600 '{key}'" in capsys.readouterr().out) is told
     key.unlink()
     endpoint_of(mine, IDENTITY)

@@ -9,10 +9,9 @@ import sys
 import pytest
 
 PROGRAM = """
-import asyncio, logging, sys
+import asyncio, sys
 from remote_agent.app.signals import Signals
 async def main():
-    logging.basicConfig(stream=sys.stdout, level="INFO", format="%(message)s")
     said = lambda *words: print(*words, flush=True)
     Signals(lambda orphaned: said("stop", orphaned), lambda: said("reload"), PARENT).listen()
     said("ready")

@@ -209,23 +209,23 @@ async def test_a_copied_identity_is_for_a_person():
         assert caught.value.exit_code == 4
 
 
-async def test_a_fenced_link_waits_longer_and_comes_back(agent_log):
+async def test_a_fenced_link_waits_longer_and_comes_back(capsys):
     async with FakeServer() as server, linked(server.url):
         await server.online()
         assert server.wire is not None
         await server.wire.close(CloseCode.FENCED, "another took over")
         await server.online(hellos=2)
-    assert "another agent connected with this agent's identity" in agent_log()
+    assert "another agent connected with this agent's identity" in capsys.readouterr().out
 
 
-async def test_closing_for_the_servers_error_counts_as_its_close(agent_log):
+async def test_closing_for_the_servers_error_counts_as_its_close(capsys):
     """The server announces its close in words, and the session closes first."""
     async with FakeServer() as server, linked(server.url) as (mine, ear, task):
         await server.online()
         mine.close(CloseCode.FENCED, "a newer session is connected")
         await server.online(hellos=2)
         assert ear.closed == ["a newer session is connected"]
-        assert "another agent connected with this agent's identity" in agent_log()
+        assert "another agent connected with this agent's identity" in capsys.readouterr().out
         mine.close(CloseCode.UNREGISTERED, "deleted by alice")
         with pytest.raises(TokenRefused, match="deleted by alice"):
             await asyncio.wait_for(task, 60)

@@ -154,7 +154,7 @@ async def test_without_a_link_nothing_counts_as_sent():
         await until(lambda: it.frames == [(key, 0, b"abcd")])
 
 
-async def test_a_spool_that_cannot_be_read_is_named_and_tried_again(monkeypatch, agent_log):
+async def test_a_spool_that_cannot_be_read_is_named_and_tried_again(monkeypatch, capsys):
     monkeypatch.setattr(module, "RETRY", 0.01)
     async with world() as it:
         key = it.spool(b"abcd")
@@ -164,7 +164,7 @@ async def test_a_spool_that_cannot_be_read_is_named_and_tried_again(monkeypatch,
         assert not it.frames
         it.spools[key].broken = False
         await until(lambda: it.frames == [(key, 0, b"abcd")])
-    assert agent_log().count("the disk is tired") == 1
+    assert capsys.readouterr().out.count("the disk is tired") == 1
 
 
 async def test_an_unreadable_spool_slows_nobody_else(monkeypatch):

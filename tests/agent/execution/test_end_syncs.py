@@ -10,7 +10,6 @@ from remote_agent.execution import end_syncs
 from remote_agent.execution.end_syncs import EndSyncs
 from remote_agent.journal import Journal
 from remote_protocol.attempt_id import AttemptId
-from tests.support.agent_log import AgentLog
 from tests.support.fake_server import new_key, until
 
 
@@ -71,7 +70,7 @@ async def test_one_that_is_settled_while_others_are_forced_needs_nothing(
 
 
 async def test_a_disk_that_cannot_sync_is_asked_again(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch, agent_log: AgentLog
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(end_syncs, "SYNC_AFTER", 0.0)
     disk.faults = [OSError(5, "Input/output error")]
@@ -82,6 +81,6 @@ async def test_a_disk_that_cannot_sync_is_asked_again(
         syncs.tick()
         await until(lambda: not syncs.busy)
     assert disk.forced == [key, key]
-    said = agent_log()
+    said = capsys.readouterr().out
     assert "the end of an attempt cannot be forced to the disk; trying again" in said
     assert "Input/output error" in said

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from remote_agent.execution import interpreters as module
 from remote_agent.execution.interpreters import Interpreters
 from remote_agent.planning.work import Interpreter
 from remote_agent.sections import PythonPart
-from tests.support.agent_log import capture_logs
 from tests.support.shim_harness import ENV, eventually, gone
 
 SETTINGS = PythonPart()

@@ -306,7 +306,7 @@ async def test_records_that_a_full_disk_does_not_take_come_as_events(world):
     os.kill(world.started(key).pid, signal.SIGKILL)
 
 
-async def test_a_removed_directory_is_named_also_when_its_end_is_known(world, agent_log):
+async def test_a_removed_directory_is_named_also_when_its_end_is_known(world, capsys):
     key = world.run("sleep 60")
     await until(lambda: world.started(key), "it starts")
     pid = world.started(key).pid
@@ -314,7 +314,7 @@ async def test_a_removed_directory_is_named_also_when_its_end_is_known(world, ag
     body = lost("no room", 0, 0, None) | {"exit_code": 4, "end_reason": "exit"}
     world.runner._heard(Notification(key, "ended", record=body))
     assert world.ended(key).exit_code == 4
-    said = agent_log()
+    said = capsys.readouterr().out
     assert "directory is gone" in said and str(key) in said
     with suppress(ProcessLookupError):  # its shim has seen it, too
         os.kill(pid, signal.SIGKILL)
@@ -386,12 +386,12 @@ async def test_held_output_waits_and_goes_on(world):
     await world.end_of(key)
 
 
-async def test_a_dead_launcher_is_replaced_and_starts_are_asked_for_again(world, agent_log):
+async def test_a_dead_launcher_is_replaced_and_starts_are_asked_for_again(world, capsys):
     os.kill(world.runner._shims.pid, signal.SIGKILL)
     keys = [world.run("true") for _ in range(12)]
     for key in keys:
         await world.end_of(key)
-    assert "the launcher of the shims has died" in agent_log()
+    assert "the launcher of the shims has died" in capsys.readouterr().out
 
 
 async def test_a_start_that_nobody_heard_is_asked_for_again(world, monkeypatch):
@@ -409,13 +409,13 @@ async def test_a_start_that_nobody_heard_is_asked_for_again(world, monkeypatch):
     assert len(asked) >= 2
 
 
-async def test_forgetting_what_cannot_be_put_away_is_told(world, monkeypatch, agent_log):
+async def test_forgetting_what_cannot_be_put_away_is_told(world, monkeypatch, capsys):
     def refuse(key):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(world.journal, "settle", refuse)
     world.runner.forget(new_key())
-    assert "cannot be removed; the next start" in agent_log()
+    assert "cannot be removed; the next start" in capsys.readouterr().out
 
 
 async def test_what_shims_complain_about_is_the_agents_own(tmp_path):

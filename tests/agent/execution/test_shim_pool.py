@@ -16,7 +16,6 @@ from remote_agent.execution.shim_pool import SPARE, ShimPool
 from remote_agent.planning.work import Interpreter
 from remote_agent.sections import PythonPart
 from remote_agent.shim.secrets import SecretsError
-from tests.support.agent_log import AgentLog
 from tests.support.shim_harness import ShimHarness, eventually, gone, running
 
 
@@ -91,33 +90,35 @@ def test_shims_move_to_the_group_for_jobs(tmp_path: Path) -> None:
         gone(pid or 0)
 
 
-def test_shims_whose_group_is_gone_start_all_the_same(tmp_path: Path, agent_log: AgentLog) -> None:
+def test_shims_whose_group_is_gone_start_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pool = ShimPool(tmp_path / "logs", group=str(tmp_path / "absent"))
     pool.open()
     try:
         assert pool.pid and running(pool.pid)
-        assert "shims stay in the agent's control group" in agent_log()
+        assert "shims stay in the agent's control group" in capsys.readouterr().out
     finally:
         pid = pool.pid
         pool.close()
         gone(pid or 0)
 
 
-def test_a_dead_launcher_is_replaced(pool: ShimPool, agent_log: AgentLog) -> None:
+def test_a_dead_launcher_is_replaced(pool: ShimPool, capsys: pytest.CaptureFixture[str]) -> None:
     pool.open()
     first = pool.pid
     assert first is not None and running(first) and not pool.revive()
     os.kill(first, signal.SIGKILL)
     assert eventually(pool.revive)
     assert pool.pid not in {None, first} and not pool.revive()
-    assert "has died" in agent_log()
+    assert "has died" in capsys.readouterr().out
 
 
 def test_a_launcher_that_cannot_be_started_is_tried_again(
     pool: ShimPool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    agent_log: AgentLog,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "logs").mkdir()
 
@@ -126,7 +127,7 @@ def test_a_launcher_that_cannot_be_started_is_tried_again(
 
     monkeypatch.setattr(pool._shims, "start", refuse)
     assert not pool.revive()
-    assert "trying again" in agent_log()
+    assert "trying again" in capsys.readouterr().out
     monkeypatch.undo()
     assert pool.revive()
 

@@ -11,11 +11,11 @@ from threading import Event
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from remote_agent import __version__
 from remote_agent.export.otlp import OtlpSender, request_of
 from remote_protocol.metrics import Family
-from tests.support.agent_log import capture_logs
 from tests.support.agent_metrics import FAMILIES
 from tests.support.collector import collector
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from structlog.testing import capture_logs
+
 from remote_agent.export.said import Said
-from tests.support.agent_log import capture_logs
 
 
 def test_a_failure_is_said_once_and_its_end_too() -> None:

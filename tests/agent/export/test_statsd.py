@@ -6,9 +6,9 @@ import asyncio
 import socket
 
 import pytest
+from structlog.testing import capture_logs
 
 from remote_agent.export.statsd import StatsdSender
-from tests.support.agent_log import capture_logs
 from tests.support.agent_metrics import FAMILIES
 
 EXPECTED = {

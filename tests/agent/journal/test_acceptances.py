@@ -10,7 +10,6 @@ import pytest
 from remote_agent.journal import acceptances as module
 from remote_agent.journal.acceptances import MORE, NAME, SLOT, Acceptances
 from remote_protocol.attempt_id import AttemptId
-from tests.support.agent_log import AgentLog
 from tests.support.fake_server import new_key
 
 
@@ -116,7 +115,7 @@ def test_rubbish_names_no_attempt(tmp_path: Path, rest: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo"])
 def test_what_a_job_has_put_in_its_place_is_moved_away(
-    tmp_path: Path, kind: str, agent_log: AgentLog
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / NAME
     if kind == "link":
@@ -130,7 +129,7 @@ def test_what_a_job_has_put_in_its_place_is_moved_away(
     key = new_key()
     accept(accepted, key)
     assert lines(tmp_path) == [f"{key} boot-1"]
-    assert "what the agent has accepted cannot be read" in agent_log()
+    assert "what the agent has accepted cannot be read" in capsys.readouterr().out
     if kind == "link":
         assert (tmp_path / "precious").read_text() == "of the agent's user"
 

@@ -9,7 +9,6 @@ import pytest
 
 from remote_agent.journal.folder import AttemptsFolder, parse_key
 from remote_protocol.attempt_id import AttemptId
-from tests.support.agent_log import AgentLog
 from tests.support.powerless import powerless
 
 
@@ -29,12 +28,14 @@ def test_what_a_job_closes_is_opened(tmp_path: Path) -> None:
     powerless(closed)
 
 
-def test_what_is_no_attempt_is_moved_and_named(tmp_path: Path, agent_log: AgentLog) -> None:
+def test_what_is_no_attempt_is_moved_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = AttemptsFolder(tmp_path / "attempts")
     (tmp_path / "attempts" / "odd").symlink_to("/etc")
     for _ in range(2):
         folder.set_aside("odd", "it is a link")
-        said = agent_log()
+        said = capsys.readouterr().out
         assert str(tmp_path / "attempts" / "odd") in said
     (moved,) = os.listdir(tmp_path / "attempts" / ".broken")
     assert moved.startswith("odd.") and "cannot be moved" in said

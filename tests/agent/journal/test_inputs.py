@@ -13,7 +13,6 @@ from remote_agent.session.input_copy import InputCopy
 from remote_agent.shim.layout import INPUT
 from remote_protocol.attempt_id import AttemptId
 from tests.agent.conftest import Offers
-from tests.support.agent_log import AgentLog
 
 KEY = AttemptId("01ARYZ6S410000000000000000", 1)
 
@@ -49,15 +48,15 @@ def test_an_end_that_does_not_fit_the_copy_is_none(files: InputFiles, tmp_path: 
 
 
 def test_below_the_reserve_nothing_is_written(
-    files: InputFiles, tmp_path: Path, agent_log: AgentLog
+    files: InputFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files.reserve = 1 << 62
     assert not files.append(KEY, 0, memoryview(b"abc"))
     assert not files.append(KEY, 0, memoryview(b"abc"))
     assert not (tmp_path / str(KEY) / INPUT).exists()
-    assert agent_log().count("the input of a job waits: the disk does not take it") == 1, (
-        "said once"
-    )
+    assert (
+        capsys.readouterr().out.count("the input of a job waits: the disk does not take it") == 1
+    ), "said once"
     files.reserve = 0
     assert files.append(KEY, 0, memoryview(b"abc"))
 

@@ -25,7 +25,6 @@ from remote_protocol.messages import Offer, Phase
 from remote_protocol.states import EndReason
 from tests.agent.conftest import Offers
 from tests.agent.journal.conftest import HOST, with_files
-from tests.support.agent_log import AgentLog
 from tests.support.shim_harness import eventually, read_log, running
 
 
@@ -341,7 +340,7 @@ def test_a_job_that_damages_its_attempt_is_named_and_settled(
     shims: LauncherClient,
     offers: Offers,
     name: str,
-    agent_log: AgentLog,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     offer = offers(["echo", "x"])
     run(journal, shims, offer)
@@ -351,7 +350,7 @@ def test_a_job_that_damages_its_attempt_is_named_and_settled(
     journal.settle(key_of(offer))
     assert [kept.key for kept in journal.kept()] == [key_of(offer)]
     assert journal.look(key_of(offer)) is None, "it is settled"
-    said = agent_log()
+    said = capsys.readouterr().out
     assert "a job has damaged its attempt" in said and name in said
 
 
@@ -408,12 +407,12 @@ def test_a_link_or_a_file_in_its_place_goes_and_nothing_beyond_it(
 
 
 def test_an_undamaged_attempt_is_not_named(
-    journal: Journal, shims: LauncherClient, offers: Offers, agent_log: AgentLog
+    journal: Journal, shims: LauncherClient, offers: Offers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     offer = offers(["echo", "x"])
     run(journal, shims, offer)
     journal.settle(key_of(offer))
-    assert "damaged" not in agent_log()
+    assert "damaged" not in capsys.readouterr().out
 
 
 def test_one_odd_directory_hides_no_settled_log(

@@ -8,7 +8,6 @@ import pytest
 
 from remote_agent.journal import secret_folders as module
 from remote_agent.journal.secret_folders import SecretFolders, prefix_in
-from tests.support.agent_log import AgentLog
 from tests.support.fake_server import new_key
 
 
@@ -51,7 +50,7 @@ def test_without_a_place_in_memory_nothing_is_looked_at() -> None:
 
 
 def test_what_cannot_be_removed_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agent_log: AgentLog
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
@@ -60,5 +59,6 @@ def test_what_cannot_be_removed_is_said(
     prefix = prefix_in(str(tmp_path), Path("/one"))
     path = left(prefix, new_key())
     SecretFolders(prefix).sweep([])
-    assert "secrets of a job cannot be removed" in agent_log()
+    said = capsys.readouterr()
+    assert "secrets of a job cannot be removed" in said.out + said.err
     assert path.exists()

@@ -9,7 +9,6 @@ import pytest
 
 from remote_agent.journal import trash as module
 from remote_agent.journal.trash import Trash
-from tests.support.agent_log import AgentLog
 from tests.support.powerless import powerless
 
 
@@ -42,7 +41,7 @@ def test_a_folder_that_its_job_has_closed(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_deleted_is_said_once_and_holds_up_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agent_log: AgentLog
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trash = Trash(tmp_path)
     for name in "abc":
@@ -56,10 +55,10 @@ def test_what_cannot_be_deleted_is_said_once_and_holds_up_nothing(
 
     monkeypatch.setattr(module, "remove_tree", refuse)
     assert trash.purge(3) == 2
-    said = agent_log()
+    said = capsys.readouterr().out
     assert f"{tmp_path}/.trash/b.0/inner" in said and "Operation not permitted" in said
-    assert trash.purge(3) == 0 and "inner" not in agent_log()
+    assert trash.purge(3) == 0 and "inner" not in capsys.readouterr().out
     monkeypatch.setattr(module, "AGAIN", 0.0)
-    assert trash.purge(3) == 0 and "inner" not in agent_log(), "said once"
+    assert trash.purge(3) == 0 and "inner" not in capsys.readouterr().out, "said once"
     monkeypatch.setattr(module, "remove_tree", Path.rmdir)
     assert trash.purge(3) == 1

@@ -10,7 +10,6 @@ import pytest
 
 from remote_agent.local.health_files import EVERY, OLDEST, HealthFiles, fresh
 from remote_agent.sections import TelemetryPart
-from tests.support.agent_log import AgentLog
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def test_others_may_read_them_whatever_the_umask(files: HealthFiles, live: Path)
 
 
 def test_a_place_that_cannot_be_written_stops_nothing(
-    tmp_path: Path, live: Path, agent_log: AgentLog
+    tmp_path: Path, live: Path, capsys: pytest.CaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
     files = HealthFiles(
@@ -94,7 +93,7 @@ def test_a_place_that_cannot_be_written_stops_nothing(
     for number in range(3):
         files.turn(number * EVERY, ready=True)
         assert fresh(live)
-    assert agent_log().count("a file for probes cannot be kept") == 1
+    assert capsys.readouterr().out.count("a file for probes cannot be kept") == 1
 
 
 def test_others_after_a_reload(files: HealthFiles, live: Path, ready: Path) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 
 from remote_agent.local.logging_setup import mask, set_up_logging
-from remote_agent.log import get_logger
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +23,12 @@ def restored():
             handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
+    structlog.reset_defaults()
 
 
 def test_the_file_holds_json_without_tokens(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     set_up_logging(tmp_path, "info", "json")
-    get_logger("test").info("hello", token="rat_abcdefghijklmnop", job="J")
+    structlog.get_logger("test").info("hello", token="rat_abcdefghijklmnop", job="J")
     lines = (tmp_path / "logs" / "agent.log").read_text().splitlines()
     entry = json.loads(lines[-1])
     assert (entry["event"], entry["job"], entry["level"]) == ("hello", "J", "info")
@@ -55,7 +55,7 @@ def test_people_get_a_line_without_json(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_debug_is_left_out_at_info(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     set_up_logging(tmp_path, "info", "json")
-    get_logger("test").debug("noise")
+    structlog.get_logger("test").debug("noise")
     assert "noise" not in capsys.readouterr().err
 
 
@@ -64,7 +64,7 @@ def test_a_file_that_cannot_be_written_is_said_once(
 ) -> None:
     (tmp_path / "logs").write_text("in the way")
     set_up_logging(tmp_path, "info", "json")
-    get_logger("test").info("goes on")
+    structlog.get_logger("test").info("goes on")
     text = capsys.readouterr().err
     assert "no log file is kept" in text and "goes on" in text
 
@@ -81,11 +81,11 @@ def test_nested_values_and_tracebacks_are_masked_too(
 ) -> None:
     set_up_logging(tmp_path, "info", form)
     secret = "rat_abcdefghijklmnop"
-    get_logger("test").info("nested", headers={"Authorization": [f"Bearer {secret}"]})
+    structlog.get_logger("test").info("nested", headers={"Authorization": [f"Bearer {secret}"]})
     try:
         raise ValueError(f"bad header {secret}")
     except ValueError:
-        get_logger("test").exception("failed")
+        structlog.get_logger("test").exception("failed")
         logging.getLogger("other").exception("failed there")
     text = capsys.readouterr().err + (tmp_path / "logs" / "agent.log").read_text()
     assert secret not in text
@@ -93,56 +93,10 @@ def test_nested_values_and_tracebacks_are_masked_too(
 
 
 def test_setting_up_again_changes_the_level(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    log = get_logger("test")
+    log = structlog.get_logger("test")
     set_up_logging(tmp_path, "info", "json")
     log.debug("not yet")
     set_up_logging(tmp_path, "debug", "json")
     log.debug("now")
     assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["now"]
     assert len((tmp_path / "logs" / "agent.log").read_text().splitlines()) == 1
-
-
-def test_a_line_of_json_has_fields_event_level_logger_and_time(
-    tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
-    set_up_logging(tmp_path, "info", "json")
-    get_logger("test").warning("two words", path=Path("/x"), count=2, text="ü\n")
-    line = capsys.readouterr().err
-    entry = json.loads(line)
-    assert list(entry) == ["path", "count", "text", "event", "level", "logger", "timestamp"]
-    assert (entry["count"], entry["text"], entry["level"], entry["logger"]) == (
-        *(2, "ü\n"),
-        *("warning", "test"),
-    )
-    assert "/x" in entry["path"] and line.count("\n") == 1
-    assert datetime.fromisoformat(entry["timestamp"]).utcoffset() == timedelta()
-    logging.getLogger("library").error("%s is gone", "it")
-    assert json.loads(capsys.readouterr().err)["event"] == "it is gone"
-
-
-def test_a_line_for_people_quotes_what_could_be_misread(
-    tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
-    set_up_logging(tmp_path, "info", "human")
-    get_logger("test").info("hello", name="a", words="two words", odd="\x1b[2J", n=3, pair="k=v")
-    line = capsys.readouterr().err
-    said = line.split(" ", 1)[1]
-    assert said == (
-        "[info    ] hello                          [test] "
-        "name=a words='two words' odd='\\x1b[2J' n=3 pair='k=v'\n"
-    )
-
-
-def test_only_a_terminal_gets_colours(
-    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    set_up_logging(tmp_path, "info", "auto")
-    get_logger("test").error("failed", job="J")
-    assert "\x1b[31merror   \x1b[0m" in (line := capsys.readouterr().err) and "\x1b[36mjob" in line
-    monkeypatch.setenv("NO_COLOR", "1")
-    set_up_logging(tmp_path, "info", "auto")
-    get_logger("test").error("failed", job="J")
-    assert "\x1b" not in capsys.readouterr().err
-    assert "\x1b" not in (tmp_path / "logs" / "agent.log").read_text()

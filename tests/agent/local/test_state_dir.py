@@ -9,7 +9,6 @@ import pytest
 
 from remote_agent.errors import ConfigError
 from remote_agent.local.state_dir import secure
-from tests.support.agent_log import AgentLog
 
 
 def mode(path: Path) -> int:
@@ -27,11 +26,11 @@ def test_it_is_closed_to_others(tmp_path: Path, before: int, passable: bool, aft
     assert mode(place) == after
 
 
-def test_that_it_was_open_is_said(tmp_path: Path, agent_log: AgentLog) -> None:
+def test_that_it_was_open_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for before, said in ((0o711, False), (0o777, True)):
         tmp_path.chmod(before)
         secure(tmp_path)
-        assert ("open to others" in agent_log()) is said
+        assert ("open to others" in capsys.readouterr().out) is said
 
 
 def test_what_is_not_ours_is_refused(tmp_path: Path) -> None:
