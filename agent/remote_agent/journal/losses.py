@@ -120,7 +120,7 @@ def refused_start(detail: str) -> dict[str, Any]:
         "end_detail": detail,
         "size": 0,
         "checksum": 0,
-        "ended_at": time.time(),
+        "ended_at": round(time.time(), 6),  # as the record has it
     }
 
 
@@ -176,5 +176,5 @@ def lost(detail: str, size: int, checksum: int, started: StartRecord | None) -> 
         "size": size,
         "checksum": checksum,
         "started_at": started.at if started else None,
-        "ended_at": time.time(),
+        "ended_at": round(time.time(), 6),  # as the record has it
     }

@@ -31,7 +31,7 @@ def end_before_start(
         "end_detail": f"{detail or 'cancelled'}{after}",
         "size": 0,
         "checksum": 0,
-        "ended_at": time.time(),
+        "ended_at": round(time.time(), 6),  # as the record has it
     }
     try:
         folder = Folder(directory)
