@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from remote_agent.processes import UnexpectedEntry
+from remote_agent.processes import UnexpectedEntry, keep_freed_memory
 from remote_agent.session.events import ChunkSent, Event, SpoolMissing
 from remote_agent.spool import SpoolError
 from remote_protocol.attempt_id import AttemptId
@@ -112,6 +112,8 @@ class Uploader:
         self._unreadable: dict[AttemptId, float] = {}
         """Spools that could not be read, with the time from which they are tried again."""
         self._trimmed: dict[AttemptId, int] = {}
+        # The WebSocket copies each frame twice: masked, and with its header.
+        keep_freed_memory()
         self._buffer = bytearray(HEADER_SIZE + MAX_PAYLOAD)
         self._view = memoryview(self._buffer)
         self._skipped = 0

@@ -18,7 +18,7 @@ from remote_agent.processes.environment import (
     may_have_proxy,
 )
 from remote_agent.processes.load import free_disk, free_memory, load_average, processor_ticks
-from remote_agent.processes.memory import memory_file
+from remote_agent.processes.memory import keep_freed_memory, memory_file
 from remote_agent.processes.memory_folder import memory_folder
 from remote_agent.processes.types import (
     HOST_FAULTS,
@@ -315,6 +315,7 @@ __all__ = [
     "interrupt_on_stop",
     "is_init",
     "is_signal",
+    "keep_freed_memory",
     "keep_running",
     "kill_marked",
     "kill_orphans",

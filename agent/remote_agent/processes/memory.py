@@ -1,4 +1,5 @@
-"""Bytes for another process that must never be on a disk: a descriptor without a name."""
+"""Memory of this process, and bytes for another that must never be on a disk: a descriptor without
+a name."""
 
 from __future__ import annotations
 
@@ -6,6 +7,20 @@ import os
 import sys
 from contextlib import suppress
 from threading import Thread
+from typing import Final
+
+_LARGE: Final = 1 << 20
+"""More than any block that output passes through."""
+
+
+def keep_freed_memory() -> None:
+    """Have large blocks be used again that were freed. Costs two system calls.
+
+    The C library gives them back to the kernel, and each next one comes as empty pages, which costs
+    as much as filling it does. glibc stops that for sizes of which it has seen a block freed
+    (mallopt(3), M_MMAP_THRESHOLD); no other library minds.
+    """
+    bytes(_LARGE)
 
 
 def memory_file(data: bytes) -> int:

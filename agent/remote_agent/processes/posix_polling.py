@@ -8,6 +8,8 @@ import select
 from contextlib import suppress
 from typing import Final
 
+from remote_agent.processes.memory import keep_freed_memory
+
 _PIPE_SIZE: Final = 1 << 20
 _BUSY: Final = 1 << 14
 """Bytes in a pipe that is worth being large: that takes memory and a system call."""
@@ -67,6 +69,7 @@ class Poller:
         if len(data) >= _BUSY and pipe in self._small:
             self._small.discard(pipe)
             _enlarge(pipe)
+            keep_freed_memory()
         return data
 
     def idle(self, pipe: int) -> bool:
