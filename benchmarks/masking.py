@@ -2,9 +2,9 @@
 
 Usage: python -m benchmarks.masking [--megabytes 64] [--rounds 5] [--secrets 20]
 
-Each kind of output comes in reads of 256 KiB. It is put into a spool without and with the filter,
-in turn; beside that stand the filter alone and a plain `re` alternation of the same strings. All of
-it in processor time, in which other programs of the machine count less.
+Each kind of output comes in reads as large as the shim's. It is put into a spool without and with
+the filter, in turn; beside that stand the filter alone and a plain `re` alternation of the same
+strings. All of it in processor time, in which other programs of the machine count less.
 """
 
 from __future__ import annotations

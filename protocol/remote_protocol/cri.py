@@ -29,7 +29,7 @@ class Record(NamedTuple):
     data: bytes
 
 
-def encode(data: bytes, stamp: bytes, stream: bytes) -> list[bytes]:
+def encode(data: bytes, stamp: bytes, stream: bytes) -> list[bytes | memoryview]:
     """Buffers whose concatenation is `data` in CRI format, for `writev`.
 
     `stamp` is the time of the read in RFC 3339 with nine digits and `Z`; `stream` is STDOUT or
@@ -38,13 +38,14 @@ def encode(data: bytes, stamp: bytes, stream: bytes) -> list[bytes]:
     if not data:
         return []
     full = stamp + b" " + stream + b" F "
-    cut = data.rfind(b"\n") + 1
-    buffers = []
-    if cut:
-        lines = data[: cut - 1] if cut < len(data) else data[:-1]
-        buffers += [full, lines.replace(b"\n", b"\n" + full), b"\n"]
-    if cut < len(data):
-        buffers += [stamp + b" " + stream + b" P ", data[cut:] if cut else data, b"\n"]
+    tail = len(data) - data.rfind(b"\n") - 1
+    buffers: list[bytes | memoryview] = []
+    if tail < len(data):
+        # A copy of the lines alone would cost as much again: what the last newline got is cut off.
+        lines = data.replace(b"\n", b"\n" + full)
+        buffers += [full, memoryview(lines)[: len(lines) - len(full) - tail]]
+    if tail:
+        buffers += [stamp + b" " + stream + b" P ", data[len(data) - tail :], b"\n"]
     return buffers
 
 

@@ -29,12 +29,12 @@ class Cap:
         self._omitted = 0
         self._open_line = False
 
-    def admit(self, data: bytes, stamp: bytes, stream: bytes) -> list[bytes]:
+    def admit(self, data: bytes, stamp: bytes, stream: bytes) -> list[bytes | memoryview]:
         """Buffers of the part of `data` that belongs to the head, in CRI format."""
         head = data[: self._room]
         self._room -= len(head)
         rest = data[len(head) :]
-        buffers: list[bytes] = []
+        buffers: list[bytes | memoryview] = []
         if head:
             buffers = encode(head, stamp, stream)
             self._open_line = not head.endswith(b"\n")
@@ -64,15 +64,15 @@ class Cap:
             self._omitted += dropped
             self._tail_size -= dropped
 
-    def _note(self, text: str, stamp: bytes) -> list[bytes]:
+    def _note(self, text: str, stamp: bytes) -> list[bytes | memoryview]:
         line = f"remote-agent: {text}\n".encode()
         buffers = encode(b"\n" + line if self._open_line else line, stamp, STDERR)
         self._open_line = False
         return buffers
 
-    def end(self, stamp: bytes) -> list[bytes]:
+    def end(self, stamp: bytes) -> list[bytes | memoryview]:
         """Buffers of the note on what was omitted, and of the tail."""
-        buffers: list[bytes] = []
+        buffers: list[bytes | memoryview] = []
         if self._omitted:
             buffers = self._note(
                 f"{self._omitted} bytes omitted here (limit {plain_size(self._limit)})", stamp

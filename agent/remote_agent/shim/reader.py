@@ -12,10 +12,10 @@ from typing import Final
 from remote_agent.processes import Poller
 from remote_agent.shim.completion import Completion
 from remote_agent.shim.ending import Timeline
-from remote_agent.shim.output import RETRY, Output
+from remote_agent.shim.output import PIECE, RETRY, Output
 from remote_agent.shim.streams import Streams
 
-READ: Final = 256 * 1024
+READ: Final = PIECE
 _DRAIN: Final = 2.0
 """Seconds for which pipes are read after the job's end while somebody still writes."""
 

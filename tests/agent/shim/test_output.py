@@ -14,7 +14,7 @@ import pytest
 from remote_agent.processes import Folder
 from remote_agent.shim.filters import Filters
 from remote_agent.shim.order import Order
-from remote_agent.shim.output import Output
+from remote_agent.shim.output import PIECE, Output
 from remote_agent.spool import CHECKSUMS, LIVE, SpoolReader, closed_name, closed_start
 from remote_protocol import cri
 from tests.support.shim_harness import ShimHarness, eventually, in_pipe, read_log, state, tell
@@ -39,6 +39,21 @@ def test_nothing_is_made_before_the_first_byte(directory: Folder, tmp_path: Path
     assert cri.decode(log) == b"hello\nworld"
     assert (output.size, output.checksum) == (len(log), crc32(log))
     assert output.counts == {cri.STDOUT: 11, cri.STDERR: 0}
+
+
+def test_what_a_filter_makes_long_becomes_records_piece_by_piece(
+    directory: Folder, tmp_path: Path
+) -> None:
+    output = Output(directory, order(segment_size=1))
+    data = b"\n" * (2 * PIECE + 1)
+    output.take(data, cri.STDOUT)
+    output.close()
+    segments = [path for path in tmp_path.iterdir() if path.suffix == ".log"]
+    assert len(segments) == 3, "each piece was written before the next one was made"
+    assert max(path.stat().st_size for path in segments) <= 4 << 20
+    log = b"".join(path.read_bytes() for path in sorted(segments))
+    assert cri.decode(log) == data and len(log) == output.size
+    assert crc32(log) == output.checksum
 
 
 def test_segments_are_closed_under_their_offset(directory: Folder, tmp_path: Path) -> None:
