@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, final
 
 from pydantic import Field, StringConstraints
 
@@ -193,6 +193,7 @@ class ReadContent(Message):
     size: Annotated[int, Field(ge=0, le=MAX_CONTENT_PART)]
 
 
+@final
 class Heartbeat(Message):
     """Liveness; renews every lease of the agent. Also sent at once when `condition` changes."""
 

@@ -295,6 +295,10 @@ class AgentSession:
 
     def _hear(self, message: m.AgentMessage) -> list[Effect]:
         leases = self._leases
+        # By type: a model's `isinstance` runs Python, for each message that is none. All that an
+        # idle fleet says is heartbeats.
+        if type(message) is m.Heartbeat:
+            return self._heartbeat(message)
         match message:
             case m.Accept():
                 return leases.accepted(message)
@@ -302,8 +306,6 @@ class AgentSession:
                 return leases.started(message)
             case m.Ended():
                 return leases.ended(message)
-            case m.Heartbeat():
-                return self._heartbeat(message)
             case m.Refuse():
                 return leases.refused(message)
             case m.InputAck(attempt=key, offset=offset):
@@ -324,14 +326,17 @@ class AgentSession:
                 return self._close(CloseCode.INTERNAL, f"a {message.type} is for the hub")
 
     def _heartbeat(self, message: m.Heartbeat) -> list[Effect]:
-        was = self.eligible
-        self.condition = shared_values.condition(message.condition)
+        was = reason = self.reason
+        condition = shared_values.condition(message.condition)
+        if condition is not self.condition:
+            self.condition = condition
+            reason = self.reason
         self.spool_bytes = message.spool_bytes
         ack = m.HeartbeatAck(
             seq=message.seq,
             epoch=self.epoch,
             leases=self._leases.open,
-            eligible=self.eligible,
-            reason=self.reason,
+            eligible=not reason,
+            reason=reason,
         )
-        return [Send(ack)] if was == self.eligible else [Send(ack), CapacityChanged()]
+        return [Send(ack)] if bool(was) == bool(reason) else [Send(ack), CapacityChanged()]
