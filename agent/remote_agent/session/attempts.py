@@ -287,7 +287,7 @@ class Attempts:
         if spec is not None and (spec.secrets or spec.private_input or spec.relay):
             assert isinstance(cause, m.Confirm)
             needs = SecretNeeds(spec, cause)
-        if spec is not None and spec.files and spec.contents:
+        if spec is not None and spec.contents:
             return [Prepare(attempt.key, spec, needs)]
         return [Start(attempt.key, needs)]
 

@@ -231,6 +231,8 @@ class JobSpec(_Part):
     def contents(self) -> list[ContentRef]:
         """The contents that it names, each once, in the order in which agents ask for them by
         number."""
+        if not self.files:
+            return []
         found = [file.stored for file in self.files]
         return list(dict.fromkeys(ref for ref in found if ref is not None))
 

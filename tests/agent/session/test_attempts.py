@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from remote_agent.session import events as ev
@@ -10,6 +12,7 @@ from remote_agent.session.effects import (
     Acknowledged,
     Forget,
     Kill,
+    Prepare,
     Start,
     Stop,
 )
@@ -17,7 +20,7 @@ from remote_agent.session.send_window import LEAST
 from remote_protocol import messages as m
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
 from remote_protocol.messages import Phase, Refusal, Verdict
-from remote_protocol.spec import CommandSpec
+from remote_protocol.spec import CommandSpec, PythonSpec
 from remote_protocol.states import EndReason
 from tests.agent.session.talk import KEY, OTHER, OTHER_KEY, Talk, ended, kinds, ruling, sent
 
@@ -43,6 +46,20 @@ def test_nothing_starts_before_it_is_confirmed(talk: Talk) -> None:
     assert talk.tick(1) == []
     assert talk.say("confirm") == [Start(KEY)]
     assert talk.say("confirm") == []
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"files": [{"path": "data.csv", "digest": "ab" * 32, "size": 3}]},
+        {"bundle": {"digest": "ab" * 32, "size": 3}},
+    ],
+    ids=["file", "bundle"],
+)
+def test_contents_are_fetched_before_the_start(talk: Talk, named: dict[str, Any]) -> None:
+    spec = PythonSpec.model_validate({"script": "print()", **named})
+    talk.accepted(spec=spec)
+    assert talk.say("confirm") == [Prepare(KEY, spec)]
 
 
 def test_a_confirmation_of_what_was_not_accepted_counts_for_nothing(talk: Talk) -> None:
