@@ -51,14 +51,15 @@ def test_every_job_of_the_list_succeeds() -> None:
 
 
 def test_a_short_run() -> None:
-    """Of each way to turn something on, one feature."""
+    """One that a visitor turns on, one that the server's API does, and one with a pair of its own:
+    all of them would take a minute."""
     options = argparse.Namespace(rounds=1, jobs=2, before=None, postgresql=False)
-    # The last one of each.
-    chosen = [*{(one.turned_on.__qualname__, one.pair): one for one in FEATURES}.values()]
+    names = {
+        "a page of jobs is open",
+        "a group with a limit waits",
+        "its log is copied into a bucket",
+    }
+    chosen = [one for one in FEATURES if one.what in names]
     found, loads = measure(options, chosen)
-    assert found.keys() == {(NOW, one.what, on) for one in chosen for on in (False, True)}
-    assert len(loads) == 2 * len(chosen) >= 14
-    for rounds in found.values():
-        (figures,) = rounds
-        assert figures["all"] > figures["server"] > 0
-        assert figures["jobs a second"] > 0
+    assert found.keys() == {(NOW, what, on) for what in names for on in (False, True)}
+    assert len(loads) == 2 * len(names)
