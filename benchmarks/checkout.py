@@ -29,6 +29,8 @@ _TRUE: Final = ["/usr/bin/true"]
 _OVER: Final = frozenset({"succeeded", "failed", "cancelled"})
 _LOOK: Final = 0.3
 """Seconds between two looks at a burst: each of them costs the server a request."""
+_KEPT: Final = 20.0
+"""Seconds for which a connection without requests is used again: later the server closes it."""
 
 
 class Checkout:
@@ -56,6 +58,7 @@ class Checkout:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._headers = {"Content-Type": "application/json"}
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
+        self._asked_at = 0.0
 
     def open(self) -> None:
         """Start both; returns when the agent is online."""
@@ -177,6 +180,9 @@ class Checkout:
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """An answer of the API, decoded. RuntimeError for a refusal."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        if time.monotonic() - self._asked_at > _KEPT:
+            self._connection.close()
+        self._asked_at = time.monotonic()
         self._connection.request(method, f"/api/v1/{path}", data, self._headers)
         response = self._connection.getresponse()
         text = response.read()
