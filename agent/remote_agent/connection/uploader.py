@@ -29,6 +29,8 @@ log = structlog.get_logger("uploader")
 MOST_OPEN: Final = 512
 RETRY: Final = 0.5
 """Seconds after a spool could not be read, before anything is tried again."""
+_LARGE: Final = 1 << 16
+"""Bytes of a piece that is one of many."""
 
 
 class Source(Protocol):
@@ -112,8 +114,8 @@ class Uploader:
         self._unreadable: dict[AttemptId, float] = {}
         """Spools that could not be read, with the time from which they are tried again."""
         self._trimmed: dict[AttemptId, int] = {}
-        # The WebSocket copies each frame twice: masked, and with its header.
-        keep_freed_memory()
+        self._large = False
+        """Large pieces were sent."""
         self._buffer = bytearray(HEADER_SIZE + MAX_PAYLOAD)
         self._view = memoryview(self._buffer)
         self._skipped = 0
@@ -182,6 +184,11 @@ class Uploader:
             self._skipped = 0
             return Step.RETRY
         self._skipped = 0
+        if read >= _LARGE and not self._large:
+            # The WebSocket copies each frame twice: masked, and with its header. Not from the
+            # start, for an idle agent would keep more, too.
+            self._large = True
+            keep_freed_memory()
         pack_header(self._buffer, key, offset)
         if not self._sink.write(self._view[: HEADER_SIZE + read]):
             # The session learns of a lost link in this very tick, and has nothing to send.
