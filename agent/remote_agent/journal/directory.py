@@ -107,7 +107,7 @@ def write_directory(
     boot_id: str,
     paths: JobPaths,
     files: Iterable[WorkFile] = (),
-    spare: Path | None = None,
+    spare: str | None = None,
 ) -> None:
     """Make an attempt's directory, of an empty one if there is a `spare`, and its job's `files` at
     `paths`. OSError, BadFile: nothing of it is left.
@@ -116,8 +116,8 @@ def write_directory(
     Nothing is forced to the disk: no attempt outlives its host, and that it was accepted stands
     elsewhere (`acceptances`).
     """
-    new = directory.with_name(f"{NEW}{directory.name}") if spare is None else spare
-    home = paths.home.with_name(f"{NEW}{directory.name}") if paths.apart else new
+    new = str(directory.with_name(f"{NEW}{directory.name}")) if spare is None else spare
+    home = str(paths.home.with_name(f"{NEW}{directory.name}")) if paths.apart else new
     try:
         if spare is None:
             make_empty(new, paths.folders)
@@ -131,24 +131,24 @@ def write_directory(
             if file.content is not None:
                 continue
             if file.own:
-                _write(home / file.path, file.data, file.mode)
+                _write(f"{home}{os.sep}{file.path}", file.data, file.mode)
             else:
-                work = home / paths.work.name if paths.inside else paths.work
+                work = Path(home, paths.work.name) if paths.inside else paths.work
                 _put_file(work, file)
         _write_order(new, order, offer, boot_id)
         if paths.apart:
             if order.uid is not None:
-                chown_tree(str(home), order.uid, order.gid)
+                chown_tree(home, order.uid, order.gid)
             rename(home, paths.home)
         rename(new, directory)
     except BaseException:
-        for half in {new, home, paths.home, paths.work, directory}:
+        for half in {new, home, *map(str, (paths.home, paths.work, directory))}:
             with suppress(OSError):
-                remove_tree(half)
+                remove_tree(Path(half))
         raise
 
 
-def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> None:
+def _write_order(directory: str, order: Order, offer: Offer, boot_id: str) -> None:
     text = offer.model_dump_json(exclude_none=True)
     body = f'{{"v":{VERSION},"boot_id":{json.dumps(boot_id)},"offer":{text}}}\n'
     _write(f"{directory}{os.sep}{ORDER}", order.line(encoded) + body.encode(), 0o600, KEEP)

@@ -192,7 +192,7 @@ class Journal:
         work = kinds.plan(offer.spec, paths, self._config, self._host.engine)
         order = make_order(offer, work, paths, self._config, self._host, user)
         try:
-            spare = self._spares.take()
+            spare = self._spares.take(directory.name)
             write_directory(directory, order, offer, self._boot_id, paths, work.files, spare)
             if work.interpreter is not None:
                 self.on_interpreter(offer.attempt, work.interpreter)

@@ -13,16 +13,18 @@ changes; such orders and records name another attempt, or are empty, and count f
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
+
+from pydantic_core import from_json
 
 from remote_agent.processes import CHANGE, WHOLE_TREES, Folder, remove_tree, rename
 from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, ORDER, STARTED
-from remote_agent.shim.record import read_record
 
 SPARE: Final = ".spare."
 """What their names begin with."""
@@ -30,7 +32,26 @@ MOST: Final = 64
 """Directories kept at the most."""
 LEAST: Final = 16
 """Directories that `fill` sees to."""
-_FILES: Final = frozenset({ORDER, STARTED, EXIT})
+SETTLED_FOR: Final = 3.0
+"""Seconds after which a change of a folder has another time than what was seen before it: file
+systems note them by the second, some by two."""
+_FILES: Final = (EXIT, ORDER, STARTED)
+_LONGEST: Final = 1 << 14
+"""Bytes of the record of an end that leaves nothing but its usual fields."""
+_MOST_TAKEN: Final = 1 << 12
+
+
+class Emptiness(NamedTuple):
+    """How the folders of a directory were when all of them were empty and their owner's only."""
+
+    seen_at: float
+    """When these marks were seen first, by the monotonic clock."""
+    marks: tuple[tuple[int, int], ...] = ()
+    """Of each folder its inode and the time of its last change. Whoever puts something into it,
+    takes it away or changes its mode changes that time, which nobody can set."""
+
+
+_UNKNOWN: Final = Emptiness(0.0)
 
 
 class SpareDirectories:
@@ -41,16 +62,29 @@ class SpareDirectories:
 
     def __init__(self, root: Path, folders: tuple[str, ...]) -> None:
         self._root = root
-        self.folders = folders
-        self._ready: deque[Path] = deque()
+        self._ready: deque[tuple[str, Emptiness]] = deque()
+        self._taken: dict[str, tuple[Emptiness, bool]] = {}
+        """Of directories that became an attempt's, by its name; and whether what was done to their
+        folders since then shows in their times."""
         self._numbers = count()
+        self._have(folders)
         for name in os.listdir(root):
             if name.startswith(SPARE):
                 _remove(root / name)
 
-    def take(self) -> Path | None:
-        """A directory that is the caller's from now on; None when there is none."""
-        return self._ready.popleft() if self._ready else None
+    def _have(self, folders: tuple[str, ...]) -> None:
+        self.folders = folders
+        self._names = frozenset((*_FILES, *folders))
+
+    def take(self, attempt: str) -> str | None:
+        """The path of a directory that is this attempt's from now on; None when there is none."""
+        if not self._ready:
+            return None
+        path, empty = self._ready.popleft()
+        if len(self._taken) >= _MOST_TAKEN:
+            self._taken.clear()
+        self._taken[attempt] = empty, time.monotonic() - empty.seen_at >= SETTLED_FOR
+        return path
 
     def fill(self) -> None:
         """Make some, if there are few. OSError when the disk refuses."""
@@ -58,16 +92,18 @@ class SpareDirectories:
             path = self._name()
             try:
                 make_empty(path, self.folders)
+                with Folder(path) as folder:
+                    empty = self._emptiness(folder)
             except OSError:
                 _remove(path)
                 raise
-            self._ready.append(path)
+            self._ready.append((path, empty or _UNKNOWN))
 
     def drop(self, folders: tuple[str, ...]) -> None:
         """Make others from now on: jobs have their files in another place."""
         while self._ready:
-            _remove(self._ready.pop())
-        self.folders = folders
+            _remove(self._ready.pop()[0])
+        self._have(folders)
 
     def keep(self, directory: Path, folder: Folder) -> bool:
         """Use the directory of a settled attempt, open as `folder`, again; False, and untouched, if
@@ -76,56 +112,77 @@ class SpareDirectories:
         Nothing of a job may reach the next one. So: its shim has let go, has seen the job's last
         process end (`CLEAN`), and there is nothing in the directory but what every attempt has.
         """
+        name = directory.name
+        known, shows = self._taken.pop(name, (_UNKNOWN, False))
         if len(self._ready) >= MOST or not WHOLE_TREES:
             return False
         files: list[int] = []
         try:
-            if not folder.lock() or not self._is_clean(folder, directory.name):
+            if not folder.lock() or set(folder.names()) != self._names:
                 return False
             # Plain files of ours, which shall be nobody's through a second name.
-            for name in _FILES:
-                files.append(folder.open(name, CHANGE))
+            for file in _FILES:
+                files.append(folder.open(file, CHANGE))
+            if not _is_clean(files[0], name):
+                return False
+            empty = self._emptiness(folder, known, shows)
+            if empty is None:
+                return False
             path = self._name()
             # Away from its name first: whatever happens from here on, it is no attempt any more.
             rename(directory, path)
             if not folder.is_at(path):
                 # Somebody has put something else there meanwhile. It is removed at the next start.
                 return False
-            for name in (STARTED, EXIT):
-                folder.rename(name, name + DRAFT)
-            for file in files:
-                os.ftruncate(file, 0)
+            for file in (STARTED, EXIT):
+                folder.rename(file, file + DRAFT)
+            for descriptor in files:
+                os.ftruncate(descriptor, 0)
         except OSError:
             return False
         finally:
-            for file in files:
-                os.close(file)
-        self._ready.append(path)
+            for descriptor in files:
+                os.close(descriptor)
+        self._ready.append((path, empty))
         return True
 
-    def _is_clean(self, directory: Folder, key: str) -> bool:
-        if set(directory.names()) != _FILES.union(self.folders):
-            return False
-        record = read_record(directory, EXIT)  # UnexpectedEntry is an OSError, too: kept by nobody
-        if record is None or record.get(CLEAN) is not True or record.get(KEY) != key:
-            return False
-        return all(directory.untouched(folder) for folder in self.folders)
+    def _emptiness(
+        self, directory: Folder, known: Emptiness = _UNKNOWN, shows: bool = False
+    ) -> Emptiness | None:
+        """How the folders are, if all of them are empty. They are not looked into where that is
+        `known` and any change `shows`. OSError when one is missing."""
+        now = time.monotonic()
+        found = [directory.look(folder) for folder in self.folders]
+        marks = tuple((entry.st_ino, entry.st_ctime_ns) for entry in found)
+        same = marks == known.marks
+        if not (same and shows) and not all(map(directory.untouched, self.folders)):
+            return None
+        return known if same else Emptiness(now, marks)
 
-    def _name(self) -> Path:
-        return self._root / f"{SPARE}{next(self._numbers)}"
+    def _name(self) -> str:
+        return f"{self._root}{os.sep}{SPARE}{next(self._numbers)}"
 
 
-def make_empty(path: Path, folders: Iterable[str]) -> None:
+def _is_clean(record: int, attempt: str) -> bool:
+    """Whether this open record of an end is the attempt's, and says that nothing of it lives."""
+    try:
+        body = from_json(os.read(record, _LONGEST))
+    except ValueError:
+        return False
+    return isinstance(body, dict) and body.get(CLEAN) is True and body.get(KEY) == attempt
+
+
+def make_empty(path: Path | str, folders: Iterable[str]) -> None:
     """Make a directory with these folders in it; one of that name is removed first."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
-        remove_tree(path)
+        remove_tree(Path(path))
         os.mkdir(path, 0o700)
     for folder in folders:
-        os.mkdir(path / folder, 0o700)
+        os.mkdir(f"{path}{os.sep}{folder}", 0o700)
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path | str) -> None:
     with suppress(OSError):
-        remove_tree(path)
+        remove_tree(Path(path))

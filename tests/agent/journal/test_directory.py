@@ -140,7 +140,7 @@ def test_nothing_is_forced_to_the_disk(
 
     monkeypatch.setattr(os, "fsync", forced)
     monkeypatch.setattr(os, "fdatasync", forced)
-    write_directory(place, order, offer, "boot-1", paths, files, spare)
+    write_directory(place, order, offer, "boot-1", paths, files, str(spare))
     assert read(place).offer == offer
 
 

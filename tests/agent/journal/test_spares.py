@@ -43,11 +43,11 @@ def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectorie
     path = settled(tmp_path)
     inode = path.stat().st_ino
     assert keep(spares, path) and not path.exists()
-    spare = spares.take()
-    assert spare is not None and spare.stat().st_ino == inode
+    spare = Path(spares.take("J.2") or "none")
+    assert spare.stat().st_ino == inode
     assert sorted(os.listdir(spare)) == ["artifacts", ORDER, *DRAFTS, "tmp", "work"]
     assert [(spare / name).read_bytes() for name in (ORDER, *DRAFTS)] == [b"", b"", b""]
-    assert spares.take() is None
+    assert spares.take("J.3") is None
 
 
 @pytest.mark.parametrize("name", [ORDER, STARTED])
@@ -59,7 +59,7 @@ def test_nothing_is_emptied_through_a_second_name(
     (tmp_path / "precious").write_text("of the agent's user")
     os.link(tmp_path / "precious", path / name)
     assert not keep(spares, path)
-    assert spares.take() is None
+    assert spares.take("J.2") is None
     assert (tmp_path / "precious").read_text() == "of the agent's user"
 
 
@@ -77,6 +77,10 @@ def test_nothing_is_emptied_through_a_second_name(
         lambda path: (path / EXIT).write_text("{}"),
         lambda path: (path / EXIT).write_text(json.dumps({CLEAN: True})),
         lambda path: (path / EXIT).write_text(json.dumps({KEY: "J.2", CLEAN: True})),
+        lambda path: (path / EXIT).write_text("[]"),
+        lambda path: (path / EXIT).write_text(
+            json.dumps({KEY: path.name, CLEAN: True, "steps": ["x" * module._LONGEST]})
+        ),
     ],
 )
 def test_anything_odd_is_left_alone(
@@ -86,7 +90,110 @@ def test_anything_odd_is_left_alone(
     spoil(path)
     before = sorted(os.listdir(path))
     assert not keep(spares, path)
-    assert sorted(os.listdir(path)) == before and spares.take() is None
+    assert sorted(os.listdir(path)) == before and spares.take("J.2") is None
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders that were looked into."""
+    found: list[str] = []
+    look_into = Folder.untouched
+
+    def untouched(folder: Folder, name: str) -> bool:
+        found.append(name)
+        return look_into(folder, name)
+
+    monkeypatch.setattr(Folder, "untouched", untouched)
+    return found
+
+
+def attempt(spares: SpareDirectories, root: Path, name: str = "J.1") -> Path:
+    """A spare directory that becomes an attempt's, which leaves nothing."""
+    spare = spares.take(name)
+    assert spare is not None
+    os.rename(spare, root / name)
+    for file in (ORDER, STARTED):
+        (root / name / file).touch()
+    (root / name / EXIT).write_text(json.dumps({KEY: name, CLEAN: True}))
+    for file in (STARTED, EXIT):
+        (root / name / (file + DRAFT)).unlink(missing_ok=True)
+    return root / name
+
+
+@pytest.fixture
+def old(
+    tmp_path: Path, spares: SpareDirectories, monkeypatch: pytest.MonkeyPatch
+) -> SpareDirectories:
+    """One that has been ready for so long that any change shows."""
+    monkeypatch.setattr(module, "LEAST", 1)
+    spares.fill()
+    probe = tmp_path / "probe"
+    probe.touch()
+    made = probe.stat().st_ctime_ns
+    while probe.stat().st_ctime_ns == made:
+        os.utime(probe)
+    monkeypatch.setattr(module, "SETTLED_FOR", 0.0)
+    return spares
+
+
+def test_folders_that_have_not_changed_are_not_looked_into(
+    tmp_path: Path, old: SpareDirectories, looks: list[str]
+) -> None:
+    looks.clear()
+    for name in ("J.1", "J.2"):
+        assert keep(old, attempt(old, tmp_path, name))
+    assert looks == []
+
+
+def test_a_change_since_the_last_look_may_have_its_time(
+    tmp_path: Path, old: SpareDirectories, looks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SETTLED_FOR", 3600.0)
+    looks.clear()
+    assert keep(old, attempt(old, tmp_path))
+    assert looks == list(FOLDERS)
+    monkeypatch.setattr(module, "SETTLED_FOR", 0.0)
+    assert keep(old, attempt(old, tmp_path, "J.2"))
+    assert looks == list(FOLDERS), "the marks of the first look are good enough now"
+
+
+def undone(work: Path) -> None:
+    (work / "x").touch()
+    (work / "x").unlink()
+
+
+def hidden(work: Path) -> None:
+    (work / "x").touch()
+    os.utime(work, (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        (lambda work: (work / "x").touch(), False),
+        (lambda work: (work / "x").mkdir(), False),
+        (lambda work: work.chmod(0o777), False),
+        (undone, True),
+        (hidden, False),
+        (lambda work: (work.rename(work.with_name("w")), work.mkdir(0o700)), False),
+        (lambda work: (work.rmdir(), work.mkdir(0o700)), True),
+    ],
+)
+def test_a_folder_that_has_changed_is_looked_into(
+    tmp_path: Path,
+    old: SpareDirectories,
+    looks: list[str],
+    change: Callable[[Path], object],
+    kept: bool,
+) -> None:
+    path = attempt(old, tmp_path)
+    looks.clear()
+    change(path / "work")
+    assert keep(old, path) is kept
+    if kept:
+        looks.clear()
+        assert keep(old, attempt(old, tmp_path, "J.2"))
+        assert looks == [], "what it is like now is known"
 
 
 def test_a_link_in_place_of_a_folder_is_not_followed(
@@ -123,7 +230,7 @@ def test_what_took_its_place_meanwhile_is_not_used(
 
     monkeypatch.setattr(module, "rename", swapped)
     assert not keep(spares, path)
-    assert spares.take() is None
+    assert spares.take("J.2") is None
     assert (tmp_path / f"{module.SPARE}0" / ORDER).exists(), "nothing in it was touched"
 
 
@@ -147,15 +254,15 @@ def test_none_with_a_work_directory_when_those_are_elsewhere(
 ) -> None:
     spares.fill()
     spares.drop(FOLDERS[:-1])
-    assert os.listdir(tmp_path) == [] and spares.take() is None
+    assert os.listdir(tmp_path) == [] and spares.take("J.2") is None
     spares.fill()
-    spare = spares.take()
+    spare = spares.take("J.2")
     assert spare is not None and sorted(os.listdir(spare)) == ["artifacts", "tmp"]
 
 
 def test_a_disk_that_refuses_leaves_no_half_directory(tmp_path: Path, spares, monkeypatch) -> None:
-    def refuse(path: Path, folders: object) -> None:
-        path.mkdir()
+    def refuse(path: str, folders: object) -> None:
+        os.mkdir(path)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "make_empty", refuse)
