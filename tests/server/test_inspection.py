@@ -176,7 +176,7 @@ async def test_a_log_without_a_job_is_moved_aside(store: Store, logs: Logs) -> N
     assert unknown.job in fault
     repaired = await inspected(store, logs, repair=True)
     assert repaired.repaired == 1
-    aside = path_of(logs, key).parents[2].with_name("logs.orphaned") / unknown.job / "1.log"
+    aside = path_of(logs, key).parents[1].with_name("logs.orphaned") / f"{unknown}.log"
     assert aside.read_bytes() == b"precious"
     assert (await inspected(store, logs)).faults == []
 

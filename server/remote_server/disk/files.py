@@ -35,7 +35,7 @@ def checksum(path: Path, size: int) -> int:
     return crc
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: Path | str) -> None:
     """Make the names in a folder durable. OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 class _Wish(NamedTuple):
     descriptor: int
-    folders: Sequence[Path]
+    folders: Sequence[Path | str]
     done: asyncio.Future[None]
 
 
@@ -30,7 +30,7 @@ class GroupSync:
         self._wishes: list[_Wish] = []
         self._work: asyncio.Task[None] | None = None
 
-    async def sync(self, descriptor: int, folders: Sequence[Path]) -> None:
+    async def sync(self, descriptor: int, folders: Sequence[Path | str]) -> None:
         """Make a file's bytes durable, and its name by syncing the folders above it. OSError.
 
         The descriptor must stay open meanwhile.

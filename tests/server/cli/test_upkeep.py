@@ -73,9 +73,9 @@ def test_a_misspelt_data_directory_gets_no_database(
 def test_check_finds_and_repairs(data: Path) -> None:
     sound = call("check", "--data-dir", data)
     assert (sound.returncode, sound.stdout) == (0, "sound: 1 jobs\n")
-    unknown = data / "logs" / "01ARZ3" / "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    unknown = data / "logs" / "01ARZ3"
     unknown.mkdir(parents=True)
-    (unknown / "1.log").write_text("x")
+    (unknown / "01ARZ3NDEKTSV4RRFFQ69G5FAV.1.log").write_text("x")
     found = call("check", "--data-dir", data)
     assert found.returncode == 1
     assert "belongs to no job" in found.stdout
@@ -133,7 +133,7 @@ def test_check_names_what_was_done_to_the_audit(data: Path) -> None:
 def test_a_backup_of_a_running_server_can_be_restored(
     data: Path, tmp_path: Path, name: str
 ) -> None:
-    log = data / "logs" / "01ARZ3" / "01ARZ3NDEKTSV4RRFFQ69G5FAV" / "1.log"
+    log = data / "logs" / "01ARZ3" / "01ARZ3NDEKTSV4RRFFQ69G5FAV.1.log"
     log.parent.mkdir(parents=True)
     log.write_bytes(b"kept")
     file = tmp_path / name
@@ -169,10 +169,10 @@ def test_a_backup_of_a_running_server_can_be_restored(
 @pytest.mark.parametrize("name", ["copy.tar", "copy.tar.gz"])
 def test_gaps_of_logs_cost_nothing_in_a_backup(data: Path, tmp_path: Path, name: str) -> None:
     gib = 1 << 30
-    folder = data / "logs" / "01ARZ3" / "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    folder = data / "logs" / "01ARZ3"
     folder.mkdir(parents=True)
     for number in range(1, 4):
-        with (folder / f"{number}.log").open("w+b") as log:
+        with (folder / f"01ARZ3NDEKTSV4RRFFQ69G5FAV.{number}.log").open("w+b") as log:
             log.write(b"%d begins\n" % number)
             log.flush()
             os.pwrite(log.fileno(), b"%d ends\n" % number, gib)

@@ -1,6 +1,6 @@
 """Logs that grow, as files: `logs.ports.LogStore` in a directory of a local disk.
 
-One file an attempt, `<root>/<time part of the ULID>/<job>/<attempt>.log`, the same CRI bytes as the
+One file an attempt, `<root>/<time part of the ULID>/<job>.<attempt>.log`, the same CRI bytes as the
 agent's spool. A file's length is the truth for what has arrived (I5). Touches that directory, and
 `<root>.orphaned` for what is set aside.
 """
@@ -64,8 +64,8 @@ class FileLogs:
         self._open: OrderedDict[AttemptId, _File] = OrderedDict()
         self._group = GroupSync()
         self._checksums = Checksums()
-        self._synced_shard: Path | None = None
-        """The folder of the newest jobs whose own name is durable."""
+        self._synced_shard = ""
+        """The folder whose own name was made durable last: mostly that of the newest jobs."""
 
     def length(self, key: AttemptId) -> int | None:
         """Bytes that have arrived."""
@@ -165,10 +165,10 @@ class FileLogs:
         # Also when its descriptor was closed meanwhile, or by an earlier process: nobody has
         # synced what was written then.
         file = self._writable(key)
-        folder = Path(self.where(key)).parent
-        folders = [] if file.named else [folder, folder.parent]
-        if folders and folder.parent != self._synced_shard:
-            folders.append(self._root)
+        shard = key.job[:_SHARD]
+        folders = [] if file.named else [f"{self._place}{os.sep}{shard}"]
+        if folders and shard != self._synced_shard:
+            folders.append(self._place)
         descriptor = os.dup(file.descriptor)
         try:
             await self._group.sync(descriptor, folders)
@@ -177,7 +177,7 @@ class FileLogs:
         finally:
             os.close(descriptor)
         file.named = True
-        self._synced_shard = folder.parent
+        self._synced_shard = shard
 
     def release(self, key: AttemptId) -> None:
         """Close its descriptor."""
@@ -186,7 +186,7 @@ class FileLogs:
             file.close()
 
     def delete(self, key: AttemptId) -> None:
-        """Remove the file, with the folders that it leaves empty."""
+        """Remove the file, with its folder if that is empty then."""
         self.release(key)
         path = self.where(key)
         try:
@@ -252,9 +252,9 @@ class FileLogs:
     def listing(self) -> Iterator[tuple[AttemptId, int]]:
         """All files of the names that logs have."""
         for shard in sorted(self._root.glob("*")):
-            for path in sorted(shard.glob("*/*.log")):
+            for path in sorted(shard.glob("*.log")):
                 with suppress(FileNotFoundError, ValueError):
-                    key = AttemptId.parse(f"{path.parent.name}.{path.stem}")
+                    key = AttemptId.parse(path.stem)
                     if Path(self.where(key)) == path:
                         yield key, path.stat().st_size
 
@@ -262,13 +262,13 @@ class FileLogs:
         """The path of a log."""
         # Each job comes this way: a path as text costs a tenth of an object.
         job = key.job
-        return f"{self._place}{os.sep}{job[:_SHARD]}{os.sep}{job}{os.sep}{key.number}.log"
+        return f"{self._place}{os.sep}{job[:_SHARD]}{os.sep}{job}.{key.number}.log"
 
     def set_aside(self, key: AttemptId) -> str:
         """Move the file beside the directory of logs."""
         self.release(key)
         path = Path(self.where(key))
-        target = self._root.with_name(f"{self._root.name}.orphaned") / key.job / path.name
+        target = self._root.with_name(f"{self._root.name}.orphaned") / path.name
         try:
             make_folder(target.parent)
             path.rename(target)
@@ -296,8 +296,6 @@ class FileLogs:
 
 
 def _remove_empty(path: str) -> None:
-    """The last log of a job takes its folder with it, and that of its minutes."""
-    folder = os.path.dirname(path)
+    """The last log of some minutes takes their folder with it."""
     with suppress(OSError):
-        os.rmdir(folder)
-        os.rmdir(os.path.dirname(folder))
+        os.rmdir(os.path.dirname(path))

@@ -43,10 +43,9 @@ def test_files_and_folders_are_private_and_sharded_by_time(logs: FileLogs) -> No
     finally:
         os.umask(old_umask)
     path = path_of(logs, key)
-    assert path == logs._root / key.job[:6] / key.job / "1.log"
+    assert path == logs._root / key.job[:6] / f"{key.job}.1.log"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
 
 
 async def test_the_running_checksum_survives_everything_but_a_restart(tmp_path: Path) -> None:
@@ -121,14 +120,14 @@ async def test_the_name_of_a_log_is_made_durable_once(
     logs.append(key, b"x" * 100_000)
     await logs.sync(key)
     path = path_of(logs, key)
-    above = [path.parent, path.parent.parent, logs._root]
+    above = [path.parent, logs._root]
     assert folders == [folder.stat().st_ino for folder in above]
     await logs.sync(key)
-    assert len(folders) == 3
+    assert len(folders) == 2
     neighbour = AttemptId(new_key().job, 1)
     logs.append(neighbour, b"y")
     await logs.sync(neighbour)
-    assert len(folders) == 5, "the folder of these minutes has a durable name already"
+    assert len(folders) == 3, "the folder of these minutes has a durable name already"
 
 
 def test_a_full_disk_leaves_the_log_as_it_was(
@@ -234,7 +233,7 @@ def test_what_is_set_aside_lies_beside(logs: FileLogs) -> None:
     key = new_key()
     logs.append(key, b"precious")
     place = Path(logs.set_aside(key))
-    assert place == logs._root.with_name("logs.orphaned") / key.job / "1.log"
+    assert place == logs._root.with_name("logs.orphaned") / f"{key}.log"
     assert place.read_bytes() == b"precious"
     assert list(logs._root.iterdir()) == []
 
@@ -242,10 +241,8 @@ def test_what_is_set_aside_lies_beside(logs: FileLogs) -> None:
 def test_other_files_are_no_logs(logs: FileLogs) -> None:
     key = new_key()
     logs.append(key, b"x")
-    (path_of(logs, key).parent / "1.part").write_bytes(b"half")
-    (path_of(logs, key).parent / "x.log").write_bytes(b"?")
-    (path_of(logs, key).parent / f"{1 << 64}.log").write_bytes(b"?")
-    (path_of(logs, key).parent / "02.log").write_bytes(b"?")
+    for name in (f"{key}.part", "x.log", f"{key.job}.{1 << 64}.log", f"{key.job}.02.log"):
+        (path_of(logs, key).parent / name).write_bytes(b"?")
     for foreign in (
         "lost+found",
         "some/notes",
@@ -253,5 +250,5 @@ def test_other_files_are_no_logs(logs: FileLogs) -> None:
         b"\xff/\xff".decode(errors="surrogateescape"),
     ):
         (logs._root / foreign).mkdir(parents=True)
-        (logs._root / foreign / "1.log").write_bytes(b"?")
+        (logs._root / foreign / f"{key}.log").write_bytes(b"?")
     assert list(logs.listing()) == [(key, 1)]
