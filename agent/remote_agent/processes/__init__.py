@@ -88,6 +88,7 @@ if sys.platform == "win32":
     from remote_agent.processes.windows.services import service_control
     from remote_agent.processes.windows.sockets import (
         DatagramSocket,
+        SharedQueue,
         connect,
         listen,
         notify,
@@ -197,6 +198,7 @@ else:
     from remote_agent.processes.posix_service import report, serve, service_control
     from remote_agent.processes.posix_sockets import (
         DatagramSocket,
+        SharedQueue,
         connect,
         listen,
         notify,
@@ -284,6 +286,7 @@ __all__ = [
     "ServiceControl",
     "ServiceRecord",
     "ServiceSettings",
+    "SharedQueue",
     "SpawnFailed",
     "Swept",
     "UnexpectedEntry",

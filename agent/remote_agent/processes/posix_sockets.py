@@ -7,6 +7,7 @@ for the agent's control socket, and open files that go with a message.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 from contextlib import suppress
@@ -17,6 +18,7 @@ from remote_agent.processes.posix_files import Folder
 
 _LARGEST: Final = 1 << 16
 _CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # macOS has none
+_EXCLUSIVE: Final = getattr(select, "EPOLLEXCLUSIVE", None)  # Linux only
 _INT: Final = 4
 _ROOM_FOR_ONE: Final = socket.CMSG_LEN(_INT)
 _LONGEST_ADDRESS: Final = 100
@@ -139,9 +141,46 @@ def send_descriptor(to: socket.socket, data: bytes, descriptor: int) -> None:
     socket.send_fds(to, [data], [descriptor])
 
 
-def receive_descriptor(source: socket.socket, size: int) -> tuple[bytes, int | None]:
+def receive_descriptor(
+    source: socket.socket, size: int, flags: int = 0
+) -> tuple[bytes, int | None]:
     """The next message, of `size` bytes at the most, and the open file that came with it."""
-    data, ancillary, _, _ = source.recvmsg(size, _ROOM_FOR_ONE, _CLOSE_ON_EXEC)
+    data, ancillary, _, _ = source.recvmsg(size, _ROOM_FOR_ONE, _CLOSE_ON_EXEC | flags)
     if not ancillary:
         return data, None
     return data, int.from_bytes(ancillary[0][2][:_INT], sys.byteorder)
+
+
+class SharedQueue:
+    """The messages of a socket from which several processes take, each message by one of them.
+
+    On Linux it is the first of those that wait, in the order in which they began to take part: so
+    few messages have few processes at work, whose memory is in the caches of the processors.
+    """
+
+    def __init__(self, source: socket.socket) -> None:
+        self._source = source
+        self._waiting: select.epoll | None = None
+        if _EXCLUSIVE is not None:
+            # The kernel wakes one of those that wait in epoll_wait(2), in the order of
+            # registration; of those in recv(2) the one that has waited longest.
+            self._waiting = select.epoll()
+            self._waiting.register(source, select.EPOLLIN | _EXCLUSIVE)
+
+    def receive(self, size: int) -> tuple[bytes, int | None]:
+        """Wait for a message, as `receive_descriptor`; empty when nobody can send any more."""
+        if self._waiting is None:
+            return receive_descriptor(self._source, size)
+        while True:
+            self._waiting.poll()
+            try:  # suppress() would cost each job more than this
+                return receive_descriptor(self._source, size, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                # One that was at work when it came has looked sooner.
+                continue
+
+    def close(self) -> None:
+        """Take no part any more."""
+        if self._waiting is not None:
+            self._waiting.close()
+        self._source.close()

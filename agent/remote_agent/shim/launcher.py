@@ -1,9 +1,9 @@
 """The launcher: keeps shims ready, replaces those that end, and ends the jobs of dead ones.
 
-Processes only. Shims wait on one shared SEQPACKET socket, so the kernel gives each request to
-one of them and no job has to wait for the launcher. It is small, and the parent of what a dead shim
-leaves behind (a subreaper), so the death of a shim ends its job at once, whatever the job forked.
-It lives as long as its agent or one of its shims does.
+Processes only. Shims wait on one shared SEQPACKET socket, so the kernel gives each request to the
+first that is free and no job has to wait for the launcher. It is small, and the parent of what a
+dead shim leaves behind (a subreaper), so the death of a shim ends its job at once, whatever the job
+forked. It lives as long as its agent or one of its shims does.
 """
 
 from __future__ import annotations

@@ -18,11 +18,11 @@ from typing import Final
 
 from remote_agent.processes import (
     Folder,
+    SharedQueue,
     UnexpectedEntry,
     become_subreaper,
     boot_id,
     forbid_inspection,
-    receive_descriptor,
     reset_signals,
     start_time,
     sweep,
@@ -38,7 +38,7 @@ from remote_agent.shim.record import has_begun, mark_begun, write_record
 from remote_agent.shim.secret_files import SecretFiles
 from remote_agent.shim.secrets import PRIVATE_INPUT, SecretsError, read_secrets
 
-ATTEMPTS: Final = 200
+ATTEMPTS: Final = 1000
 """Attempts after which a shim is replaced, so that nothing can pile up in it."""
 _LARGEST_REQUEST: Final = 1 << 16
 _LOCK_TRIES: Final = 20
@@ -189,16 +189,17 @@ def _refuse(directory: Folder, error: OrderError | UnexpectedEntry) -> None:
 
 def serve(requests: int, shim: ShimProcess) -> Outcome:
     """Take attempts from the shared socket `requests` until it is closed or it is time to go."""
+    queue = SharedQueue(socket.socket(fileno=requests))
     try:
-        return _serve(socket.socket(fileno=requests), shim)
+        return _serve(queue, shim)
     finally:
+        queue.close()
         shim.socket.close()
 
 
-def _serve(source: socket.socket, shim: ShimProcess) -> Outcome:
+def _serve(queue: SharedQueue, shim: ShimProcess) -> Outcome:
     for _ in range(ATTEMPTS):
-        # Blocking, so that the kernel wakes one shim for one request and not all of them.
-        data, descriptor = receive_descriptor(source, _LARGEST_REQUEST)
+        data, descriptor = queue.receive(_LARGEST_REQUEST)
         if not data:
             return Outcome.DONE
         try:

@@ -185,3 +185,18 @@ def send_descriptor(to: socket.socket, data: bytes, descriptor: int) -> None:
 def receive_descriptor(source: socket.socket, size: int) -> tuple[bytes, int | None]:
     """OSError, as `send_descriptor`."""
     raise OSError(95, "no open file goes with a message on Windows")
+
+
+class SharedQueue:
+    """Nothing: without a launcher's sockets there is no queue of several processes here."""
+
+    def __init__(self, source: socket.socket) -> None:
+        self._source = source
+
+    def receive(self, size: int) -> tuple[bytes, int | None]:
+        """OSError, as `send_descriptor`."""
+        return receive_descriptor(self._source, size)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._source.close()

@@ -95,3 +95,10 @@ def test_a_stream_begins_with_the_key(tmp_path: Path) -> None:
                 assert got == key + b"\nx" and len(key) == 32
                 taken.close()
     sockets.notify("nobody", b"READY=1")
+
+
+def test_no_queue_is_shared_here() -> None:
+    queue = sockets.SharedQueue(socket.socket())
+    with pytest.raises(OSError, match="no open file"):
+        queue.receive(1)
+    queue.close()
