@@ -144,6 +144,11 @@ class AttemptRunner:
         kept = self._filters.whole(why.encode())
         return kept.decode(errors="replace")
 
+    @property
+    def given_secrets(self) -> bool:
+        """Whether its filters were given something secret."""
+        return self._filters is not None and self._filters.given
+
     def abandon(self) -> None:
         """Leave nothing of the job alive, after an error that nobody foresaw."""
         if self._workload.pid:

@@ -160,7 +160,7 @@ def _run(
         attempt.close()
     if attempt.detached:
         return Outcome.DETACHED
-    return Outcome.USED if order.filter is not None else None
+    return Outcome.USED if attempt.given_secrets else None
 
 
 def _lock(directory: Folder) -> bool:

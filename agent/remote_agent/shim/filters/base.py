@@ -29,6 +29,8 @@ class Filters:
 
     source: int | None = None
     """What a `Poller` takes, once it is open: the job has said something, `attend` to it."""
+    given = True
+    """Whether it was given something that the memory of no other attempt may be shared with."""
     fault = ""
     """Why the job must not go on, in words; nothing comes out any more then."""
 

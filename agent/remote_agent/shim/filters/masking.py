@@ -6,7 +6,7 @@ mask file. What is searched for is in `encodings`, how in `matcher`. Touches the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from remote_agent.processes import SpawnFailed
@@ -47,6 +47,8 @@ class MaskStream:
 
     def flush(self) -> bytes:
         """What is left when the stream has ended."""
+        if not self._held:
+            return b""
         return self._let_through(self._held, len(self._held))
 
     def _let_through(self, data: bytes, end: int) -> bytes:
@@ -75,10 +77,15 @@ class MaskStream:
 class MaskFilters(Filters):
     """The filters of an attempt with these secrets, whose job may add values to its mask file."""
 
+    given = False
+
     def __init__(self, order: Order, secrets: Mapping[str, str]) -> None:
         self._matcher = Matcher()
         super().__init__(lambda: MaskStream(self._matcher))
         self._secrets = secrets
+        self._unprepared: list[bytes] = []
+        """Values that nothing was searched for yet: many a job writes nothing at all."""
+        self._written = False
         self._path = order.mask_file
         self._file: MaskFile | None = None
         self._short = 0
@@ -93,8 +100,7 @@ class MaskFilters(Filters):
                 "in its log",
                 NOT_EXECUTABLE,
             )
-        for value in values.values():
-            self._matcher.add(forms(value))
+        self._keep(values.values())
         if short := [name for name, value in values.items() if not maskable(value.strip())]:
             self.notes.append(f"the log shows the value of {', '.join(short)}: {_too_short()}")
         if self._path is not None:
@@ -111,6 +117,15 @@ class MaskFilters(Filters):
         values, self._secrets = [*self._secrets.items()], {}
         return [(name, value) for name, value in values if value.strip()]
 
+    def _keep(self, values: Iterable[bytes]) -> None:
+        self._unprepared += values
+        self.given = self.given or bool(self._unprepared)
+
+    def _prepare(self) -> None:
+        for value in self._unprepared:
+            self._matcher.add(forms(value))
+        self._unprepared = []
+
     def attend(self) -> None:
         """Take what the job has written to its mask file up to now."""
         if self._file is None or self.fault:
@@ -120,8 +135,8 @@ class MaskFilters(Filters):
         except MaskFileFull as error:
             self.fault = str(error)
             return
+        self._keep(values)
         for value in values:
-            self._matcher.add(forms(value))
             if not maskable(value):
                 self._short += 1
                 if self._short == 1:
@@ -133,17 +148,27 @@ class MaskFilters(Filters):
         # After the read and before the search: what the job wrote to its mask file before it wrote
         # this output is there, for a write to a FIFO has returned when its bytes can be read.
         self.attend()
-        return b"" if self.fault else super().feed(data, stream)
+        if self.fault:
+            return b""
+        self._prepare()
+        self._written = True
+        return super().feed(data, stream)
 
     def flush(self, stream: bytes) -> bytes:
         """What is left of a stream at its end."""
         self.attend()
-        return b"" if self.fault else super().flush(stream)
+        if self.fault or not self._written:
+            return b""
+        self._prepare()
+        return super().flush(stream)
 
     def whole(self, data: bytes) -> bytes:
         """What comes out of bytes that belong to no stream."""
         self.attend()
-        return b"" if self.fault else super().whole(data)
+        if self.fault:
+            return b""
+        self._prepare()
+        return super().whole(data)
 
     def close(self) -> None:
         """Close the mask file."""

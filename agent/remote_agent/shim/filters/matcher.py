@@ -6,6 +6,9 @@ of bytes is one that a pattern holds at a certain place. A pattern is found by u
 a row, chosen once for when it begins at an even place and once for an odd one. What has such pairs
 is compared with the patterns that they may belong to, byte by byte; nearly nothing else has.
 ADR 30 has the figures of what was rejected.
+
+Making such classes takes half a millisecond and more, which most jobs would pay for a few lines. So
+new patterns are searched for one by one until that has cost about as much.
 """
 
 from __future__ import annotations
@@ -21,6 +24,11 @@ _PAIRS: Final = 3
 """By how many pairs a pattern is found, if it is long enough."""
 _CHOICES: Final = 8
 """Places of a pattern that are considered for its pairs."""
+_ENOUGH: Final = 1 << 16
+"""Bytes that are searched for patterns one by one: that takes about as long as to make classes of
+them, some 20 µs for each."""
+_CALL: Final = 1 << 10
+"""Bytes that are searched in the time that the call takes."""
 _COMMON: Final = frozenset(b" 0123456789acdefhilmnoprstu-./:,")
 """Bytes that logs are full of."""
 _HIGH: Final = range(0xD8, 0xE0)
@@ -35,35 +43,53 @@ class Matcher:
     """The patterns, to which more can be added. None is shorter than `SHORTEST`."""
 
     def __init__(self) -> None:
-        self._patterns: list[bytes] = []
         self._known: set[bytes] = set()
+        self._new: list[bytes] = []
+        """Those that are searched for one by one."""
+        self._looked = 0
+        """How much has been searched for those."""
         self._groups: dict[int, _Group] = {}
+        self._grouped: list[bytes] = []
+        """All that are in groups, sorted."""
         self._begin: re.Pattern[bytes] | None = None
         self._longest = 0
 
     def __bool__(self) -> bool:
-        return bool(self._patterns)
+        return bool(self._known)
 
     def add(self, patterns: Iterable[bytes]) -> None:
         """Search for these, too."""
         new = set(patterns) - self._known
-        if not new:
-            return
-        for pattern in new:
-            assert len(pattern) >= SHORTEST
+        assert all(len(pattern) >= SHORTEST for pattern in new)
+        self._known |= new
+        self._new += new
+
+    def _group(self) -> None:
+        """Search for the new ones as for the others from now on."""
+        for pattern in self._new:
             pairs = min(_PAIRS, (len(pattern) - 1) // 2)
             self._groups.setdefault(pairs, _Group(pairs)).add(pattern)
-        self._known |= new
-        self._patterns = sorted(self._known)
-        self._longest = max(map(len, self._patterns))
+        self._grouped = sorted([*self._grouped, *self._new])
+        self._longest = max(map(len, self._grouped))
         self._begin = None
+        self._new, self._looked = [], 0
 
     def spans(self, data: bytes) -> list[Span]:
         """All places of any of them in `data`, in order; those that overlap or touch are one."""
-        text = _as_pairs(data)
+        if self._new:
+            self._looked += len(data) + _CALL
+            if self._looked > _ENOUGH:
+                self._group()
         found: list[Span] = []
-        for group in self._groups.values():
-            group.find(text, data, found)
+        for pattern in self._new:
+            at = data.find(pattern)
+            while at >= 0:
+                found.append((at, at + len(pattern)))
+                at = data.find(pattern, at + 1)
+        if self._groups:
+            text = _as_pairs(data)
+            for group in self._groups.values():
+                group.find(text, data, found)
         if len(found) < 2:
             return found
         found.sort()
@@ -78,21 +104,38 @@ class Matcher:
     def open_from(self, data: bytes) -> int:
         """From where on `data` may be the beginning of one of them, which more bytes complete; its
         length when no end of it is."""
+        first = self._new_open_from(data)
+        if not self._grouped:
+            return first
         tail = data[-(self._longest - 1) :]
         before = len(data) - len(tail)
         for match in self._beginnings().finditer(tail):
             rest = tail[match.start() :]
             # The first one that is greater: all that begin with `rest` stand there in a row.
-            next_one = bisect_right(self._patterns, rest)
-            if next_one < len(self._patterns) and self._patterns[next_one].startswith(rest):
-                return before + match.start()
-        return len(data)
+            next_one = bisect_right(self._grouped, rest)
+            if next_one < len(self._grouped) and self._grouped[next_one].startswith(rest):
+                return min(first, before + match.start())
+        return first
+
+    def _new_open_from(self, data: bytes) -> int:
+        first, last = len(data), data[-1:]
+        for pattern in self._new:
+            # Most output ends with a line, and most secrets have only one.
+            if pattern.find(last, 0, -1) < 0:
+                continue
+            at = data.find(pattern[0], max(0, len(data) - len(pattern) + 1), first)
+            while at >= 0:
+                if pattern.startswith(data[at:]):
+                    first = at
+                    break
+                at = data.find(pattern[0], at + 1, first)
+        return first
 
     def _beginnings(self) -> re.Pattern[bytes]:
         """What finds places whose first two bytes begin a pattern."""
         if self._begin is None:
-            first = {pattern[0] for pattern in self._patterns}
-            second = {pattern[1] for pattern in self._patterns}
+            first = {pattern[0] for pattern in self._grouped}
+            second = {pattern[1] for pattern in self._grouped}
             self._begin = re.compile(_byte_class(first) + b"(?=%b|\\Z)" % _byte_class(second))
             re.purge()
         return self._begin

@@ -19,7 +19,7 @@ from remote_agent.processes import SpawnFailed
 from remote_agent.shim.filters.encodings import forms
 from remote_agent.shim.filters.mask_file import MOST_VALUES
 from remote_agent.shim.filters.masking import MAX_LINES, STARS, MaskFilters, MaskStream
-from remote_agent.shim.filters.matcher import Matcher
+from remote_agent.shim.filters.matcher import _ENOUGH, Matcher
 from remote_agent.shim.order import Order
 from remote_protocol.cri import STDERR, STDOUT
 from tests.support.shim_harness import Gate, Run, ShimHarness, gone
@@ -74,21 +74,26 @@ def feed(stream: MaskStream, data: bytes, cuts: list[int]) -> bytes:
     return b"".join(map(stream.feed, pieces)) + stream.flush()
 
 
-def given_values(values: list[str]) -> Matcher:
+def given_values(values: list[str], searched: bool = False) -> Matcher:
+    """One for these values; `searched`: it has already searched much for the first of them."""
     matcher = Matcher()
     for value in values:
         matcher.add(forms(value.encode()))
+        if searched:
+            matcher.spans(b"." * _ENOUGH)
+            searched = False
     return matcher
 
 
-@given(VALUES, st.data(), st.lists(st.integers(0, 500), max_size=12))
-@example(["aaaa", "aaaaaaab"], None, [1, 5, 6])
-@settings(max_examples=300, deadline=None)
+@given(VALUES, st.booleans(), st.data(), st.lists(st.integers(0, 500), max_size=12))
+@example(["aaaa", "aaaaaaab"], False, None, [1, 5, 6])
+@example(["aaaa", "aaaaaaab"], True, None, [1, 5, 6])
+@settings(max_examples=400, deadline=None)
 def test_what_comes_out_is_the_masked_whole_however_it_is_cut(
-    values: list[str], data: Any, cuts: list[int]
+    values: list[str], searched: bool, data: Any, cuts: list[int]
 ) -> None:
     output = b"xaaaaaaaaab" if data is None else data.draw(outputs(values))
-    matcher = given_values(values)
+    matcher = given_values(values, searched)
     out = feed(MaskStream(matcher), output, cuts)
     assert out == masked(matcher, output)
     for part in out.split(STARS):
@@ -291,16 +296,28 @@ def test_a_value_without_output_blocks_nobody(harness: ShimHarness) -> None:
     assert (run.code, run.stdout) == (0, b"done\n")
 
 
-def test_a_shim_whose_job_may_name_secrets_is_not_used_again(
+def test_a_shim_whose_job_has_named_a_secret_is_not_used_again(
     harness: ShimHarness, tmp_path: Path
 ) -> None:
     gate = Gate(tmp_path / "go")
-    directory = start(harness, gate.wait)
+    directory = start(harness, f'echo xy >> "$REMOTE_MASK"; {gate.wait}')
     shim = harness.started(directory)["shim_pid"]
     gate.open()
     harness.ended(directory)
     gone(shim)
     gate.close()
+
+
+def test_a_shim_whose_job_has_named_none_is_used_again(tmp_path: Path) -> None:
+    harness = ShimHarness(tmp_path / "state")
+    harness.shims.start(1)
+    try:
+        runs = [start(harness, "echo plain"), harness.start(["true"])]
+        shims = [harness.started(directory)["shim_pid"] for directory in runs]
+        assert [harness.ended(directory)["exit_code"] for directory in runs] == [0, 0]
+        assert shims[0] == shims[1]
+    finally:
+        harness.close()
 
 
 def test_short_values_are_told_in_the_timeline(harness: ShimHarness) -> None:
