@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from remote_agent.processes import WHOLE_TREES, ExitStatus, Folder, Poller, SpawnFailed, Usage
+from remote_agent.processes import WHOLE_TREES, ExitStatus, Folder, Poller, SpawnFailed
 from remote_agent.shim.artifacts import WARNING as ARTIFACTS_WARNING
 from remote_agent.shim.artifacts import list_artifacts
 from remote_agent.shim.channel import Channel
@@ -32,13 +32,20 @@ from remote_agent.shim.ending import (
 )
 from remote_agent.shim.filters import Filters, make_filters
 from remote_agent.shim.held_inputs import InputHolder
-from remote_agent.shim.layout import CLEAN, CONTACT, KEY
+from remote_agent.shim.layout import CONTACT
 from remote_agent.shim.limits import Limits, first
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import Output
 from remote_agent.shim.outputs import read_outputs
 from remote_agent.shim.reader import OutputReader
 from remote_agent.shim.record import write_started
+from remote_agent.shim.record_text import (
+    NO_USAGE,
+    ExitRecord,
+    start_record,
+    steps_text,
+    usage_text,
+)
 from remote_agent.shim.secret_files import SecretFiles
 from remote_agent.shim.streams import Streams
 from remote_agent.shim.termination import Termination
@@ -53,8 +60,8 @@ class ShimProcess(NamedTuple):
     """Facts about the process that runs the loop."""
 
     boot_id: str
-    pid: int
-    start_time: str
+    fields: str
+    """What start records say of it (`record_text.shim_fields`)."""
     holder: InputHolder | None
     """The launcher, which kills what a dead shim leaves, as holder of inputs; None without one."""
     socket: ControlSocket
@@ -111,7 +118,7 @@ class AttemptRunner:
             self._start(env)
         except SpawnFailed as failure:
             result = EndResult(failure.exit_code, SPAWN_ERROR, str(failure))
-            self._write_exit(result, {"duration": 0.0})
+            self._write_exit(result, NO_USAGE)
             return
         try:  # noqa: SIM105 - suppress() would cost each job more than this
             self._write_started(marker)
@@ -134,7 +141,9 @@ class AttemptRunner:
         given |= self._list_artifacts()
         if self._filters is not None:
             result = self._judge(result, self._filters)
-        self._write_exit(result, self._usage(self._workload.usage(), duration), given)
+        counts = self._output.counts
+        usage = usage_text(self._workload.usage(), counts[STDOUT], counts[STDERR], duration)
+        self._write_exit(result, usage, given)
 
     def _never_begun(self) -> str:
         """Why the job could not begin, as its output would be kept."""
@@ -181,15 +190,9 @@ class AttemptRunner:
         self._limits.start(self._started)
 
     def _write_started(self, marker: int) -> None:
-        body = {
-            KEY: self._order.key,
-            **self._workload.identity(),
-            "shim_pid": self._shim.pid,
-            "shim_start_time": self._shim.start_time,
-            "boot_id": self._shim.boot_id,
-            "at": self._started_at,
-        }
-        write_started(marker, body)
+        identity = self._workload.identity()
+        key, shim = self._channel.key, self._shim.fields
+        write_started(marker, start_record(key, identity, shim, self._started_at))
 
     # The loop -----------------------------------------------------------------------------------
 
@@ -273,16 +276,6 @@ class AttemptRunner:
 
     # The record ---------------------------------------------------------------------------------
 
-    def _usage(self, usage: Usage, duration: float) -> dict[str, Any]:
-        return {
-            "cpu_user": round(usage.cpu_user, 6),
-            "cpu_system": round(usage.cpu_system, 6),
-            "max_rss": usage.max_rss,
-            "stdout_bytes": self._output.counts[STDOUT],
-            "stderr_bytes": self._output.counts[STDERR],
-            "duration": round(duration, 6),
-        }
-
     def _list_artifacts(self) -> dict[str, Any]:
         try:
             return list_artifacts(self._directory, self._order, self._filters)
@@ -291,22 +284,22 @@ class AttemptRunner:
             return {ARTIFACTS_WARNING: f"the artifacts cannot be sent: {why}"}
 
     def _write_exit(
-        self, result: EndResult, usage: dict[str, Any], outputs: Mapping[str, Any] = _NOTHING
+        self, result: EndResult, usage: str, given: Mapping[str, Any] = _NOTHING
     ) -> None:
-        body = {
-            KEY: self._order.key,
-            "exit_code": result.exit_code,
-            "end_reason": result.end_reason,
-            "end_detail": result.end_detail + self._completion.loss,
-            "size": self._output.size,
-            "checksum": self._output.checksum,
-            "usage": usage,
-            "started_at": self._started_at if self._workload.pid else None,
-            "ended_at": time.time(),
-            "steps": [*self._timeline.entries, *self._workload.steps],
-            **outputs,
-            CLEAN: WHOLE_TREES and not (self.detached or self._termination.survivors),
-        }
+        if loss := self._completion.loss:
+            result = result._replace(end_detail=result.end_detail + loss)
+        record = ExitRecord(
+            key=self._channel.key,
+            result=result,
+            size=self._output.size,
+            checksum=self._output.checksum,
+            usage=usage,
+            started_at=self._started_at if self._workload.pid else None,
+            ended_at=time.time(),
+            steps=steps_text([*self._timeline.entries, *self._workload.steps]),
+            given=given,
+            clean=WHOLE_TREES and not (self.detached or self._termination.survivors),
+        )
         # Whoever hears of its end finds nothing of them.
         self._files.remove()
-        self._completion.write_exit(body, self._order.sync)
+        self._completion.write_exit(record, self._order.sync)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from remote_agent.processes import Folder
 from remote_agent.shim.control_socket import ControlSocket
-from remote_agent.shim.json_text import decode, encode, quote
+from remote_agent.shim.json_text import decode, moment, quote
 
 _MAX_RETRY: Final = 0.5
 """Seconds for which the end is announced to an agent whose queue is full."""
@@ -28,7 +28,9 @@ class Channel:
         self, directory: Folder, key: str, agent_socket: str, socket: ControlSocket
     ) -> None:
         self._key = key
-        self._head = f'{{"k":{quote(key)}'.encode()
+        self.key = quote(key)
+        """The attempt's, as JSON."""
+        self._head = f'{{"k":{self.key}'.encode()
         self._agent = directory.here(agent_socket)
         socket.appear(directory)
         self._socket = socket
@@ -52,7 +54,7 @@ class Channel:
 
     def started(self, pid: int, at: float) -> None:
         """The job's process exists."""
-        self._send(b',"e":"started","pid":%d,"at":%.6f}' % (pid, at))
+        self._send(f',"e":"started","pid":{pid},"at":{moment(at)}}}'.encode())
 
     def grew(self, size: int) -> bool:
         """The spool has so many bytes now. False when the agent's queue is full: send it again."""
@@ -63,13 +65,13 @@ class Channel:
             return True
         return False
 
-    def ended(self, record: dict[str, Any] | None = None) -> bool:
-        """The exit record is written, or `record` is what the disk did not take of it; tries for
-        a while when the agent's queue is full.
+    def ended(self, record: str = "") -> bool:
+        """The exit record is written, or `record` is what the disk did not take of it, as JSON;
+        tries for a while when the agent's queue is full.
 
         False when no agent has received it.
         """
-        more = b"" if record is None else b',"record":%s' % encode(record).encode()
+        more = b',"record":%s' % record.encode() if record else b""
         deadline = time.monotonic() + _MAX_RETRY
         while time.monotonic() < deadline:
             try:

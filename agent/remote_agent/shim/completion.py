@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from remote_agent.processes import Folder
 from remote_agent.shim.channel import Channel
 from remote_agent.shim.layout import EXIT, ORDER
 from remote_agent.shim.output import RETRY, Output
-from remote_agent.shim.outputs import without_outputs
-from remote_agent.shim.record import sync_record, write_record
+from remote_agent.shim.record import sync_record, write_text
+from remote_agent.shim.record_text import ExitRecord
 from remote_protocol.units import plain_size
 
 DISK_WAIT: Final = 5.0
@@ -49,11 +49,12 @@ class Completion:
                 self._lost += self._output.give_up()
             time.sleep(RETRY)
 
-    def write_exit(self, body: dict[str, Any], sync: bool) -> None:
+    def write_exit(self, record: ExitRecord, sync: bool) -> None:
         """Write the exit record and announce it. `sync`: force it to disk if no agent is there."""
+        data = record.text().encode()
         while True:
             try:
-                write_record(self._directory, EXIT, body)
+                write_text(self._directory, EXIT, data)
                 break
             except OSError:
                 if self._directory.gone():
@@ -61,7 +62,7 @@ class Completion:
                 self._receive()
                 if self.must_end:
                     # Nothing can be kept here: the agent that receives it tells the server.
-                    self._channel.ended(without_outputs(body))
+                    self._channel.ended(record.for_datagram())
                 time.sleep(RETRY)
         self._channel.grew(self._output.size)
         # An agent that receives it does the rest: mostly the server knows the end sooner than any

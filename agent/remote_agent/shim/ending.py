@@ -36,20 +36,26 @@ class EndResult(NamedTuple):
     end_detail: str
 
 
+class Step(NamedTuple):
+    """Something that was done with an attempt, at this Unix time."""
+
+    at: float
+    what: str
+    detail: str = ""
+
+
 class Timeline:
     """What was done with the attempt and when, for the job's timeline."""
 
     def __init__(self) -> None:
-        self.entries: list[dict[str, object]] = []
+        self.entries: list[Step] = []
 
     def add(self, at: float, what: str, detail: str = "") -> None:
         """Note a step at this Unix time. Repeated ones are cut, so that they hide no others."""
-        alike = sum(entry["what"] == what for entry in self.entries)
-        if len(self.entries) < _MAX_ENTRIES and alike < _MAX_OF_ONE_KIND:
-            entry: dict[str, object] = {"at": round(at, 6), "what": what}
-            if detail:
-                entry["detail"] = detail
-            self.entries.append(entry)
+        entries = self.entries
+        alike = [entry.what for entry in entries].count(what)
+        if len(entries) < _MAX_ENTRIES and alike < _MAX_OF_ONE_KIND:
+            entries.append(Step(at, what, detail))
 
 
 class Ending:

@@ -40,7 +40,9 @@ class Output:
         self._segment_size = order.segment_size
         self._segments = order.segments
         self._reserve = order.reserve
-        self._cap = Cap(order.max_log) if order.max_log is not None else None
+        self._max_log = order.max_log
+        self._cap: Cap | None = None
+        """Made with the first output: most jobs have none."""
         self._stamper = Stamper()
         self._descriptor = -1
         self._segment_start = 0
@@ -65,9 +67,10 @@ class Output:
         # A filter may give more than was read.
         for start in range(0, len(data), PIECE):
             part = data[start : start + PIECE]
-            if self._cap is None:
+            if self._max_log is None:
                 self._put(encode(part, stamp, stream))
             else:
+                self._cap = self._cap or Cap(self._max_log)
                 self._put(self._cap.admit(part, stamp, stream))
 
     def end(self) -> None:

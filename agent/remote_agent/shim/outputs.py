@@ -11,7 +11,7 @@ import codecs
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from remote_agent.processes import READ, Folder, UnexpectedEntry
@@ -60,11 +60,12 @@ def read_outputs(directory: Folder, order: Order, filters: Filters | None) -> di
     return {FIELD: outputs, WARNING: _sentence(problems)} if outputs or problems else {}
 
 
-def without_outputs(record: dict[str, Any]) -> dict[str, Any]:
-    """An exit record short enough for a datagram."""
-    if not record.get(FIELD):
-        return record
-    return {**record, FIELD: {}, WARNING: "the outputs were dropped: the disk of the host is full"}
+def without_outputs(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a job has given without its outputs, so that its exit record is short enough for a
+    datagram."""
+    if not given.get(FIELD):
+        return given
+    return {**given, FIELD: {}, WARNING: "the outputs were dropped: the disk of the host is full"}
 
 
 def _read(directory: Folder, home: str | None) -> bytes:

@@ -40,9 +40,9 @@ def mark_begun(directory: Folder, looked: bool = False) -> int:
     return directory.open(STARTED, CHANGE)
 
 
-def write_started(marker: int, body: dict[str, Any]) -> None:
+def write_started(marker: int, data: bytes) -> None:
     """Put the pids into the marker, in one write: a reader sees nothing or all of it."""
-    os.write(marker, encode({"v": VERSION, **body}).encode())
+    os.write(marker, data)
 
 
 def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool = False) -> None:
@@ -50,7 +50,11 @@ def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool 
 
     What a job has put in its place is moved out of the way.
     """
-    data = encode({"v": VERSION, **body}).encode()
+    write_text(directory, name, encode({"v": VERSION, **body}).encode(), sync)
+
+
+def write_text(directory: Folder, name: str, data: bytes, sync: bool = False) -> None:
+    """The same for the bytes of a record."""
     temporary = name + DRAFT
     descriptor = _open_draft(directory, temporary)
     try:

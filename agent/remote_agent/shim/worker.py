@@ -35,6 +35,7 @@ from remote_agent.shim.json_text import decode
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.order import Order, OrderError, read_order
 from remote_agent.shim.record import has_begun, mark_begun, write_record
+from remote_agent.shim.record_text import shim_fields
 from remote_agent.shim.secret_files import SecretFiles
 from remote_agent.shim.secrets import PRIVATE_INPUT, SecretsError, read_secrets
 
@@ -72,7 +73,8 @@ def become_shim(holder: InputHolder | None) -> ShimProcess:
     become_subreaper()
     pid = os.getpid()
     socket = ControlSocket(reused=holder is not None)
-    return ShimProcess(boot_id(), pid, start_time(pid) or "", holder, socket)
+    boot = boot_id()
+    return ShimProcess(boot, shim_fields(pid, start_time(pid) or "", boot), holder, socket)
 
 
 def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Outcome | None:

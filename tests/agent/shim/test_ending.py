@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from remote_agent.processes import ExitStatus, exit_status
-from remote_agent.shim.ending import Ending, EndResult, Timeline, memory_detail, timeout_detail
+from remote_agent.shim.ending import (
+    Ending,
+    EndResult,
+    Step,
+    Timeline,
+    memory_detail,
+    timeout_detail,
+)
 from remote_agent.shim.order import Order
 
 ORDER = Order("J.1", ["x"], {}, "/", grace=7.0, stop_signal="SIGINT", memory_limit=512 << 20)
@@ -67,6 +74,6 @@ def test_the_timeline_is_bounded() -> None:
         timeline.add(1.0, f"step {number}")
     assert len(timeline.entries) == 100
     assert timeline.entries[:2] == [
-        {"at": 0.0, "what": "hold"},
-        {"at": 0.333333, "what": "hold", "detail": "why"},
+        Step(0.0, "hold"),
+        Step(1 / 3, "hold", "why"),
     ]

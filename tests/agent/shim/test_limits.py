@@ -58,7 +58,7 @@ class Case:
 
     @property
     def said(self) -> list[object]:
-        return [entry["what"] for entry in self.timeline.entries]
+        return [entry.what for entry in self.timeline.entries]
 
 
 def test_without_limits_nothing_is_ever_due(tmp_path: Path) -> None:

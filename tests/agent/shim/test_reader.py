@@ -37,7 +37,7 @@ class Case:
 
     @property
     def said(self) -> list[object]:
-        return [entry["what"] for entry in self.timeline.entries]
+        return [entry.what for entry in self.timeline.entries]
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_agent_can_have_it_wait(case: Case) -> None:
     case.reader.hold(20.0)
     assert not case.reader.update(10.1)
     (entry,) = case.timeline.entries
-    assert entry["detail"] == "the agent asks it to wait"
+    assert entry.detail == "the agent asks it to wait"
     assert not case.reader.update(15.0)
     case.reader.hold(0.0)
     assert case.reader.update(15.1), "at once"

@@ -32,7 +32,7 @@ def test_an_attempt_begins_once(directory: Folder) -> None:
     assert has_begun(directory) and read_record(directory, STARTED) is None
     with pytest.raises(FileExistsError):
         mark_begun(directory)
-    write_started(marker, {"pid": 7})
+    write_started(marker, b'{"v":1,"pid":7}')
     os.close(marker)
     assert read_record(directory, STARTED) == {"v": 1, "pid": 7}
 
@@ -47,7 +47,7 @@ def test_files_of_a_directory_that_is_used_again_become_its_records(
     marker = mark_begun(directory)
     with pytest.raises(FileExistsError):
         mark_begun(directory)
-    write_started(marker, {"pid": 7})
+    write_started(marker, b'{"v":1,"pid":7}')
     os.close(marker)
     write_record(directory, EXIT, {"a": 1})
     assert read_record(directory, STARTED) == {"v": 1, "pid": 7}

@@ -35,7 +35,7 @@ class Target:
 
     @property
     def said(self) -> list[object]:
-        return [entry["what"] for entry in self.timeline.entries]
+        return [entry.what for entry in self.timeline.entries]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from remote_agent.processes import Folder, shim_command, shim_environment
 from remote_agent.shim import layout, worker
 from remote_agent.shim.attempt import ShimProcess
 from remote_agent.shim.control_socket import ControlSocket
+from remote_agent.shim.record_text import shim_fields
 from tests.support.shim_harness import Gate, Run, ShimHarness, eventually, running
 
 
@@ -120,7 +121,9 @@ def test_a_directory_that_was_settled_meanwhile_is_left_alone(
 
     monkeypatch.setattr(worker, "_lock", lock_late)
     monkeypatch.chdir(tmp_path)
-    shim_process = ShimProcess("boot", os.getpid(), "1", None, ControlSocket(reused=False))
+    shim_process = ShimProcess(
+        "boot", shim_fields(1, "1", "boot"), None, ControlSocket(reused=False)
+    )
     assert worker.run_attempt(str(directory), shim_process, {}) is None
     assert "was settled; it is not started again" in capsys.readouterr().err
     assert sorted(os.listdir(spare)) == [layout.ORDER, "work"]
@@ -142,7 +145,9 @@ def test_the_attempt_that_has_the_directory_now_is_left_alone(
         return lock(folder)
 
     monkeypatch.setattr(worker, "_lock", lock_late)
-    shim_process = ShimProcess("boot", os.getpid(), "1", None, ControlSocket(reused=False))
+    shim_process = ShimProcess(
+        "boot", shim_fields(1, "1", "boot"), None, ControlSocket(reused=False)
+    )
     assert worker.run_attempt(str(directory), shim_process, {}) is None
     assert f"{other.name} has its directory, and is left alone" in capsys.readouterr().err
     assert sorted(os.listdir(directory.with_name("J9.1"))) == [layout.ORDER, "work"]

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from remote_agent.processes import ExitStatus, Swept, Usage
+from remote_agent.shim.ending import Step
 
 
 class JobPipes(NamedTuple):
@@ -50,7 +51,7 @@ class Workload(Protocol):
         """When `over_memory` wants to be asked, in monotonic seconds; None for never."""
 
     @property
-    def steps(self) -> Sequence[dict[str, object]]:
+    def steps(self) -> Sequence[Step]:
         """What it did besides, for the timeline, when the job has ended."""
 
     def start(self, pipes: JobPipes, env: Mapping[str, str]) -> None:

@@ -27,6 +27,7 @@ from remote_agent.processes import (
     start_time,
     sweep,
 )
+from remote_agent.shim.ending import Step
 from remote_agent.shim.order import Order, OrderError
 from remote_agent.shim.secret_files import IN_CONTAINER
 from remote_agent.shim.workload.base import JobPipes
@@ -81,7 +82,7 @@ class ContainerWorkload:
         """How the client has ended that carried the job's output."""
         self._used = Usage(0.0, 0.0, 0)
         self._out_of_memory = self._stopping = False
-        self.steps: list[dict[str, object]] = []
+        self.steps: list[Step] = []
         self.note = ""
         self.peak = 0
         self.check_at: float | None = None
@@ -210,7 +211,7 @@ class ContainerWorkload:
         self._phase, self._call = phase, call
 
     def _step(self, what: str, detail: str) -> None:
-        self.steps.append({"at": round(time.time(), 6), "what": what, "detail": detail})
+        self.steps.append(Step(time.time(), what, detail))
 
     # Its end ------------------------------------------------------------------------------------
 

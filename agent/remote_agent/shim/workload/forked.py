@@ -33,6 +33,7 @@ from remote_agent.processes.forked import (
     sweep_forked,
     usage_in,
 )
+from remote_agent.shim.ending import Step
 from remote_agent.shim.layout import ENTER, SOCKET, WORDS
 from remote_agent.shim.order import Order
 from remote_agent.shim.workload.base import JobPipes
@@ -75,8 +76,7 @@ class ForkedWorkload(ProcessWorkload):
         super().start(pipes, env)
 
     def _tell(self, detail: str) -> None:
-        entry = {"at": round(time.time(), 6), "what": "interpreter", "detail": detail}
-        self.steps: Any = (entry,)
+        self.steps = (Step(time.time(), "interpreter", detail),)
 
     def _fork(self, pipes: JobPipes, env: Mapping[str, str]) -> None:
         order, empty = self._order, os.open(os.devnull, os.O_RDONLY)

@@ -7,7 +7,7 @@ by its cgroup where it has one, else by its process group and as descendants of 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from remote_agent.processes import (
@@ -29,6 +29,7 @@ from remote_agent.processes import (
     sweep,
     watch_exit,
 )
+from remote_agent.shim.ending import Step
 from remote_agent.shim.layout import KEEP_MARK, NEVER_BEGUN
 from remote_agent.shim.order import Order
 from remote_agent.shim.workload.base import JobPipes
@@ -49,7 +50,7 @@ class ProcessWorkload:
         self._swept = Swept(0, 0.0, 0.0, 0)
         self._detached = False
         self.note = self._confinement.note
-        self.steps = ()
+        self.steps: Sequence[Step] = ()
         self.pid = 0
         self._tick = 0
         """When it was started, at the earliest."""

@@ -60,7 +60,7 @@ class Run:
 
     @property
     def told(self) -> str:
-        return str(self.workload.steps[0]["detail"])
+        return str(self.workload.steps[0].detail)
 
     def close(self) -> None:
         self.workload.close()
