@@ -7,12 +7,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from remote_agent.cli.call import load
 from remote_agent.errors import AgentError
 from remote_agent.journal.folder import parse_key
+from remote_agent.journal.settled import LOGS
 from remote_agent.local.logging_setup import own_log
 from remote_agent.processes import READ, open_file
 from remote_agent.shim.layout import EXIT, SETTLED
@@ -42,7 +44,7 @@ def _find(attempts: Path, text: str) -> Path:
     wanted = text.upper()
     found = [
         entry
-        for entry in sorted(attempts.glob("*.*"), key=_number)
+        for entry in sorted((*attempts.glob("*.*"), *(attempts / LOGS).glob("*.*")), key=_number)
         if parse_key(entry.name) is not None and entry.name.startswith(wanted)
     ]
     jobs = {entry.name.partition(".")[0] for entry in found}
@@ -60,23 +62,42 @@ def _number(directory: Path) -> tuple[str, int]:
     return job, int(number) if number.isdecimal() else 0
 
 
-def _records(directory: Path, follow: bool) -> Iterator[bytes]:
-    reader = SpoolReader(directory)
-    buffer, pending, offset = memoryview(bytearray(_PIECE)), b"", _start(reader)
-    try:
-        while True:
-            done = not follow or any((directory / name).exists() for name in _ENDED)
-            while length := reader.read_into(buffer, offset):
-                offset += length
-                data = pending + bytes(buffer[:length])
-                cut = cri.complete(data)
-                pending = data[cut:]
-                yield data[:cut]
-            if done:
-                return
-            time.sleep(_PAUSE)
-    finally:
-        reader.close()
+def _records(place: Path, follow: bool) -> Iterator[bytes]:
+    """The whole records of a log as they come."""
+    pending = b""
+    for piece in _pieces(place, follow):
+        data = pending + piece
+        cut = cri.complete(data)
+        pending = data[cut:]
+        yield data[:cut]
+
+
+def _pieces(place: Path, follow: bool) -> Iterator[bytes]:
+    """The bytes of a log: of an attempt's directory, or of the file that is left of it."""
+    offset = 0
+    if place.is_dir():
+        reader = SpoolReader(place)
+        buffer, offset = memoryview(bytearray(_PIECE)), _start(reader)
+        try:
+            while True:
+                done = not follow or any((place / name).exists() for name in _ENDED)
+                while length := reader.read_into(buffer, offset):
+                    offset += length
+                    yield bytes(buffer[:length])
+                if done:
+                    return
+                if not place.is_dir():
+                    break
+                time.sleep(_PAUSE)
+        finally:
+            reader.close()
+    if not place.is_file():
+        # It was settled meanwhile.
+        place = place.parent / LOGS / place.name
+    with suppress(FileNotFoundError), open(open_file(place, READ), "rb") as file:
+        file.seek(offset)
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 def _start(reader: SpoolReader) -> int:

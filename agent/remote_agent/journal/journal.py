@@ -141,6 +141,8 @@ class Journal:
         directory = self.path(key)
         if os.path.lexists(directory):
             self._make_way(key, directory)
+        elif os.path.lexists(self._logs.path(directory.name)):
+            raise _used(key)
         try:
             self._write(directory, offer, self.users.take(key))
         except BaseException:
@@ -180,8 +182,7 @@ class Journal:
         """Something has an attempt's name already."""
         if (directory / SETTLED).exists():
             if (directory / EXIT).exists():
-                # Its log is evidence, and a number stands for one execution (I1).
-                raise NumberUsed(f"attempt {key} has run on this host and was settled")
+                raise _used(key)
             # Withdrawn and over long ago; the same number was given again (it never ran).
             self._trash.take(directory)
         if os.path.lexists(directory):
@@ -332,7 +333,8 @@ class Journal:
         self._accepted.remove(key)
 
     def _settle(self, key: AttemptId, directory: Path, folder: Folder | None) -> None:
-        kept = folder is not None and self._spares.keep(directory, folder)
+        log_path = self._logs.path(directory.name)
+        kept = folder is not None and self._spares.keep(directory, folder, log_path)
         if folder is not None and not kept and folder.exists(ARTIFACT_LIST):
             self.artifacts.settle(key, folder)
             return
@@ -354,12 +356,18 @@ class Journal:
         self.artifacts.drop(key)
         self.files.discard(key)
         self._trash.take(self.path(key))
+        self._trash.take(Path(self._logs.path(str(key))))
 
     def purge(self, most: int) -> int:
         """Delete up to so many entries of the trash; returns how many. Slow: call it often, with
         little, or in a thread."""
         done = self._trash.purge(most)
         return done + self.files.purge(most - done)
+
+
+def _used(key: AttemptId) -> NumberUsed:
+    # Its log is evidence, and a number stands for one execution (I1).
+    return NumberUsed(f"attempt {key} has run on this host and was settled")
 
 
 def _nobody(key: AttemptId, interpreter: Interpreter) -> None:

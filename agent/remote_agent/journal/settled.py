@@ -1,5 +1,9 @@
 """What stays of settled attempts: their logs, until retention removes them. Touches their
-directories."""
+directories, and `.logs` beside them.
+
+A log of one piece, of a job that left nothing else, is a file in `.logs` with the attempt's name:
+its directory is used again. Others stay in their directories.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -21,6 +25,10 @@ from remote_agent.spool import SpoolReader
 from remote_protocol.attempt_id import AttemptId
 
 log = structlog.get_logger("journal")
+
+
+LOGS: Final = ".logs"
+"""The folder of logs without a directory, beside the directories of attempts."""
 
 
 class SettledLog(NamedTuple):
@@ -37,12 +45,25 @@ class SettledLogs:
     def __init__(self, root: Path, attempts: AttemptsFolder) -> None:
         self._root = root
         self._attempts = attempts
+        self._logs = root / LOGS
+        self._logs.mkdir(mode=0o700, exist_ok=True)
+        self._prefix = f"{self._logs}{os.sep}"
         self._reported: set[str] = set()
         """Names of directories that were reported as unreadable."""
+
+    def path(self, name: str) -> str:
+        """Where the log of the attempt of this name is, if it has no directory."""
+        return self._prefix + name
 
     def find(self) -> Iterator[SettledLog]:
         """All that are still here, in no order. One that cannot be read is reported, and hides no
         other."""
+        with suppress(FileNotFoundError), os.scandir(self._logs) as files:
+            for file in files:
+                key = parse_key(file.name)
+                if key is not None:
+                    found = file.stat(follow_symlinks=False)
+                    yield SettledLog(key, found.st_mtime, found.st_size)
         for name in self._attempts.names():
             key = parse_key(name)
             if key is None:

@@ -1,7 +1,8 @@
 """Empty attempt directories, ready for the next offer. Touches only `.spare.*` in its folder.
 
 Making and deleting its directories is most of what a short job costs the agent. So those of
-attempts that left nothing are used again, and a few are made while there is time.
+attempts that left nothing but a log, which gets another place, are used again, and a few are made
+while there is time.
 
 One that is used again keeps the files of its order and its records, emptied: making and deleting
 files is dear. The records' get the names of drafts. Nothing of all that is forced to the disk: what
@@ -25,6 +26,7 @@ from pydantic_core import from_json
 
 from remote_agent.processes import CHANGE, WHOLE_TREES, Folder, remove_tree, rename
 from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, ORDER, STARTED
+from remote_agent.spool import LIVE
 
 SPARE: Final = ".spare."
 """What their names begin with."""
@@ -75,6 +77,7 @@ class SpareDirectories:
     def _have(self, folders: tuple[str, ...]) -> None:
         self.folders = folders
         self._names = frozenset((*_FILES, *folders))
+        self._logged = self._names | {LIVE}
 
     def take(self, attempt: str) -> str | None:
         """The path of a directory that is this attempt's from now on; None when there is none."""
@@ -105,12 +108,13 @@ class SpareDirectories:
             _remove(self._ready.pop()[0])
         self._have(folders)
 
-    def keep(self, directory: Path, folder: Folder) -> bool:
-        """Use the directory of a settled attempt, open as `folder`, again; False, and untouched, if
-        that won't do.
+    def keep(self, directory: Path, folder: Folder, log: str) -> bool:
+        """Use the directory of a settled attempt, open as `folder`, again; its log, if it has one,
+        is moved to the path `log`. False, and untouched, if that won't do.
 
         Nothing of a job may reach the next one. So: its shim has let go, has seen the job's last
-        process end (`CLEAN`), and there is nothing in the directory but what every attempt has.
+        process end (`CLEAN`), and there is nothing in the directory but what every attempt has, and
+        a log of one piece.
         """
         name = directory.name
         known, shows = self._taken.pop(name, (_UNKNOWN, False))
@@ -118,7 +122,10 @@ class SpareDirectories:
             return False
         files: list[int] = []
         try:
-            if not folder.lock() or set(folder.names()) != self._names:
+            if not folder.lock():
+                return False
+            names = set(folder.names())
+            if names != self._names and names != self._logged:
                 return False
             # Plain files of ours, which shall be nobody's through a second name.
             for file in _FILES:
@@ -128,6 +135,10 @@ class SpareDirectories:
             empty = self._emptiness(folder, known, shows)
             if empty is None:
                 return False
+            if LIVE in names:
+                # A plain file of ours, from when it was settled. First, so that nothing is lost.
+                folder.touch(LIVE)
+                folder.move(LIVE, log)
             path = self._name()
             # Away from its name first: whatever happens from here on, it is no attempt any more.
             rename(directory, path)

@@ -207,6 +207,10 @@ class Folder(Entries):
             os.fchmod(here, 0o700)
             os.rename(name, other, src_dir_fd=here, dst_dir_fd=here)
 
+    def move(self, name: str, path: str) -> None:
+        """Give a file in it a path elsewhere on its disk, in place of what has it."""
+        os.rename(name, path, src_dir_fd=self.descriptor)
+
     def remove(self, name: str) -> None:
         self._do(lambda: os.unlink(name, dir_fd=self.descriptor))
 

@@ -18,6 +18,7 @@ import pytest
 
 from remote_agent.app.agent import _after_start
 from remote_agent.errors import AgentError, ConfigError
+from remote_agent.journal.settled import LOGS
 from remote_agent.local.lock import exclusive
 from remote_protocol import cri
 from remote_protocol.codec import encode
@@ -62,7 +63,7 @@ async def test_a_job_from_offer_to_forgotten(server, agent):
     assert server.started[key].pid > 0
     await until(lambda: not agent.ask("status")["attempts"])
     assert not (agent.state / "attempts" / str(key) / "work").exists()
-    assert (agent.state / "attempts" / str(key) / "output.log").read_bytes() == log
+    assert (agent.state / "attempts" / LOGS / str(key)).read_bytes() == log
 
 
 async def test_many_jobs_at_once_and_a_big_output_between_them(server, agent):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from remote_agent.cli import main
+from remote_agent.journal.settled import LOGS
 from remote_agent.spool import closed_name
 from remote_protocol import cri
 
@@ -37,6 +38,17 @@ def test_streams_come_out_as_they_were(state: Path, capfdbinary: pytest.CaptureF
 def test_the_beginning_of_an_id_is_enough(state: Path, capfdbinary: pytest.CaptureFixture) -> None:
     assert main(["logs", "01jd"]) == 0
     assert capfdbinary.readouterr().out == b"one\ntwo"
+
+
+def test_a_log_that_was_left_without_its_directory(
+    state: Path, capfdbinary: pytest.CaptureFixture
+) -> None:
+    place = state / "attempts" / LOGS
+    place.mkdir()
+    (place / f"{JOB}.2").write_bytes(b"".join(cri.encode(b"again\n", STAMP, cri.STDOUT)))
+    for words in (("logs", JOB), ("logs", "-f", JOB)):
+        assert main([*words]) == 0
+        assert capfdbinary.readouterr().out == b"again\n", "that of the last attempt"
 
 
 def test_an_unknown_job_is_said(state: Path, capsys: pytest.CaptureFixture) -> None:
@@ -79,6 +91,25 @@ def test_following_a_job_ends_with_it(state: Path) -> None:
         (directory / "exit.json").write_text("{}")
         assert process.stdout.read() == b"late\n"
         assert process.stderr.read() == b"\noops\n"
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("read", [b"one\ntwo", b""])
+def test_following_goes_on_where_a_log_is_left_meanwhile(state: Path, read: bytes) -> None:
+    directory = state / "attempts" / f"{JOB}.1"
+    (directory / "exit.json").unlink()
+    (directory / closed_name(0)).unlink()
+    (directory / "output.log").write_bytes(b"".join(cri.encode(read, STAMP, cri.STDOUT)))
+    with follow(JOB) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(len(read)) == read
+        with (directory / "output.log").open("ab") as file:
+            file.write(b"".join(cri.encode(b"late\n", STAMP, cri.STDOUT)))
+        place = directory.parent / LOGS
+        place.mkdir()
+        (directory / "output.log").rename(place / directory.name)
+        directory.rename(directory.with_name(".spare.0"))
+        assert process.stdout.read() == b"late\n"
         assert process.wait(60) == 0
 
 

@@ -17,6 +17,7 @@ import pytest
 from remote_agent.config import Config
 from remote_agent.journal import AttemptRecord, Journal
 from remote_agent.journal.directory import NumberUsed
+from remote_agent.journal.settled import LOGS
 from remote_agent.shim.launcher_client import LauncherClient, tell
 from remote_agent.shim.layout import EXIT, ORDER, SETTLED, STARTED
 from remote_protocol import cri
@@ -90,7 +91,7 @@ def test_the_life_of_an_attempt(journal: Journal, shims: LauncherClient, offers:
     assert kept.key == key_of(offer) and kept.size == len(log) and kept.settled_at > 1.7e9
     journal.remove(kept.key)
     assert list(journal.kept()) == [] and journal.purge(10) == 2
-    assert os.listdir(directory.parent) == [".trash"] and journal.purge(10) == 0
+    assert sorted(os.listdir(directory.parent)) == [LOGS, ".trash"] and journal.purge(10) == 0
 
 
 def look_none(journal: Journal, offer: Offer) -> bool:
@@ -131,10 +132,36 @@ def test_a_number_that_has_run_is_refused(
         journal.store(offer)
     log = read_log(journal.path(key_of(offer)))
     journal.settle(key_of(offer))
+    kept = left_log(journal, offer)
     # A server with an older database gives the number again: what has run is not discarded.
     with pytest.raises(NumberUsed, match="has run on this host"):
         journal.store(offer)
-    assert read_log(journal.path(key_of(offer))) == log
+    assert kept.read_bytes() == log and not journal.path(key_of(offer)).exists()
+
+
+def left_log(journal: Journal, offer: Offer) -> Path:
+    """The log of a settled attempt whose directory was used again."""
+    return journal.path(key_of(offer)).parent / LOGS / str(key_of(offer))
+
+
+def test_a_settled_log_is_kept_without_its_directory(
+    journal: Journal, shims: LauncherClient, offers: Offers
+) -> None:
+    offer = offers(["echo", "kept"])
+    run(journal, shims, offer)
+    key, log = key_of(offer), read_log(journal.path(key_of(offer)))
+    journal.settle(key)
+    journal.settle(key)
+    (kept,) = journal.kept()
+    assert (kept.key, kept.size) == (key, len(log)) and kept.settled_at > 1.7e9
+    assert journal.scan() == [] and left_log(journal, offer).read_bytes() == log
+    again = offers(["true"])
+    journal.store(again)
+    assert sorted(os.listdir(journal.path(key_of(again)))) == sorted(
+        [ORDER, *(f"{name}.tmp" for name in (STARTED, EXIT)), "artifacts", "tmp", "work"]
+    ), "its directory is the next attempt's"
+    journal.remove(key)
+    assert list(journal.kept()) == [] and journal.purge(10) == 1
 
 
 def test_the_number_of_an_attempt_that_never_ran_may_come_again(
@@ -329,7 +356,7 @@ def test_rubbish_is_moved_aside_and_the_rest_is_found(
     for record in found.values():
         assert record.ended is not None and record.ended.end_reason is EndReason.LOST
         assert "damaged" in record.ended.end_detail
-    assert sorted(os.listdir(root)) == [".broken", ".trash", str(key_of(good))]
+    assert sorted(os.listdir(root)) == [".broken", LOGS, ".trash", str(key_of(good))]
     assert len(os.listdir(root / ".broken")) == 5
     assert [record.key for record in journal.scan()] == [key_of(good)]
 
@@ -363,7 +390,7 @@ def test_what_took_the_place_of_its_directory_meanwhile_is_left_alone(
     has_log: bool,
 ) -> None:
     """A process of the agent's user moves the directory while it is being settled."""
-    offer = offers(["echo", "x"] if has_log else ["mkdir", "-p", "kept"])
+    offer = offers(["sh", "-c", "mkdir kept; echo x" if has_log else "mkdir kept"])
     run(journal, shims, offer)
     key = key_of(offer)
     directory = journal.path(key)
@@ -418,10 +445,12 @@ def test_an_undamaged_attempt_is_not_named(
 def test_one_odd_directory_hides_no_settled_log(
     journal: Journal, shims: LauncherClient, offers: Offers, config: Config
 ) -> None:
-    odd, good = (offers(["echo", "x"]) for _ in range(2))
+    # Their directories cannot be used again.
+    odd, good = (offers(["sh", "-c", "mkdir kept; echo x"]) for _ in range(2))
     for offer in (odd, good):
         run(journal, shims, offer)
         journal.settle(key_of(offer))
+    journal.purge(10)
     shutil.rmtree(journal.path(key_of(odd)))
     journal.path(key_of(odd)).symlink_to("/etc")
     assert [kept.key for kept in journal.kept()] == [key_of(good)]

@@ -15,6 +15,7 @@ from remote_agent.journal.spares import SpareDirectories, make_empty
 from remote_agent.planning.paths import FOLDERS
 from remote_agent.processes import Folder
 from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, ORDER, STARTED
+from remote_agent.spool import LIVE, closed_name
 
 DRAFTS = [EXIT + DRAFT, STARTED + DRAFT]
 
@@ -36,7 +37,7 @@ def settled(root: Path, clean: object = True) -> Path:
 
 def keep(spares: SpareDirectories, path: Path) -> bool:
     with Folder(path) as folder:
-        return spares.keep(path, folder)
+        return spares.keep(path, folder, str(path.parent / "log"))
 
 
 def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectories) -> None:
@@ -48,6 +49,27 @@ def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectorie
     assert sorted(os.listdir(spare)) == ["artifacts", ORDER, *DRAFTS, "tmp", "work"]
     assert [(spare / name).read_bytes() for name in (ORDER, *DRAFTS)] == [b"", b"", b""]
     assert spares.take("J.3") is None
+
+
+def test_a_log_is_moved_and_its_directory_used_again(
+    tmp_path: Path, spares: SpareDirectories
+) -> None:
+    path = settled(tmp_path)
+    (path / LIVE).write_text("printed")
+    os.utime(path / LIVE, (1, 1))
+    assert keep(spares, path) and not path.exists()
+    assert (tmp_path / "log").read_text() == "printed"
+    assert (tmp_path / "log").stat().st_mtime > 1, "from when it was settled"
+    spare = Path(spares.take("J.2") or "none")
+    assert sorted(os.listdir(spare)) == ["artifacts", ORDER, *DRAFTS, "tmp", "work"]
+
+
+def test_a_log_that_cannot_be_moved_stays(tmp_path: Path, spares: SpareDirectories) -> None:
+    path = settled(tmp_path)
+    (path / LIVE).write_text("printed")
+    with Folder(path) as folder:
+        assert not spares.keep(path, folder, str(tmp_path / "gone" / "log"))
+    assert (path / LIVE).read_text() == "printed"
 
 
 @pytest.mark.parametrize("name", [ORDER, STARTED])
@@ -68,7 +90,9 @@ def test_nothing_is_emptied_through_a_second_name(
     [
         lambda path: (path / "work" / "x").touch(),
         lambda path: (path / "artifacts" / "x").touch(),
-        lambda path: (path / "output.log").touch(),
+        lambda path: (path / "output.log").mkdir(),
+        lambda path: os.link(path / ORDER, path / "output.log"),
+        lambda path: (path / closed_name(0)).touch(),
         lambda path: (path / "control").touch(),
         lambda path: (path / "work").chmod(0o755),
         lambda path: (path / "work").rmdir(),

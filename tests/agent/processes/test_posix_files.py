@@ -14,6 +14,18 @@ from remote_agent.processes.types import UnexpectedEntry
 from tests.support.powerless import powerless
 
 
+def test_a_file_is_moved_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "a").write_text("new")
+    (tmp_path / "to").write_text("old")
+    with Folder(tmp_path / "from") as folder:
+        folder.move("a", str(tmp_path / "to"))
+        assert folder.names() == []
+        with pytest.raises(FileNotFoundError):
+            folder.move("a", str(tmp_path / "to"))
+    assert (tmp_path / "to").read_text() == "new"
+
+
 def test_names_in_a_folder(tmp_path: Path) -> None:
     with Folder(tmp_path) as folder:
         assert not folder.exists("a")

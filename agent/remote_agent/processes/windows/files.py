@@ -244,6 +244,10 @@ class Folder(Entries):
     def rename(self, name: str, other: str) -> None:
         rename(self.here(name), self.here(other))
 
+    def move(self, name: str, path: str) -> None:
+        """Give a file in it a path elsewhere on its disk, in place of what has it."""
+        rename(self.here(name), path)
+
     def remove(self, name: str) -> None:
         os.unlink(self.here(name))
 

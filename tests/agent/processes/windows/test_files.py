@@ -103,6 +103,16 @@ def test_bytes_go_in_and_out_unchanged(tmp_path: Path) -> None:
         os.close(reader)
 
 
+def test_a_file_is_moved_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "a").write_text("new")
+    (tmp_path / "to").write_text("old")
+    with Folder(tmp_path / "from") as folder:
+        folder.move("a", str(tmp_path / "to"))
+        assert folder.names() == []
+    assert (tmp_path / "to").read_text() == "new"
+
+
 def test_an_open_file_can_be_renamed_and_replaced(tmp_path: Path) -> None:
     with Folder(tmp_path) as folder:
         live = folder.open("live", files.APPEND)
