@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import structlog
 
 from remote_agent.errors import os_words
+from remote_agent.execution.flush_thread import FlushThread
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.users import NoUserFree
@@ -41,8 +41,9 @@ class AttemptStore:
         """Attempts that are to be accepted when all offers of this turn of the loop are heard."""
         self._slow = False
         """The latest flush took longer than `SLOW`."""
-        self._flushing = False
-        """A thread makes one now."""
+        self._thread = FlushThread(self._flush, self._flushed)
+        self._in_thread: list[AttemptId] = []
+        """Attempts that the thread makes a flush for now."""
 
     def open(self, report: Callable[[Event], None]) -> None:
         """Report to this one from now on."""
@@ -79,7 +80,7 @@ class AttemptStore:
 
     def _accept(self) -> None:
         """Accept all that were stored since; what comes during a flush waits for the next one."""
-        if self._flushing or not self._written:
+        if self._in_thread or not self._written:
             return
         keys, self._written = self._written, []
         try:
@@ -88,9 +89,8 @@ class AttemptStore:
             self._answer(keys, error)
             return
         if self._slow:
-            self._flushing = True
-            flush = asyncio.get_running_loop().run_in_executor(None, self._flush)
-            flush.add_done_callback(partial(self._flushed, keys))
+            self._in_thread = keys
+            self._thread.begin()
         else:
             self._answer(keys, self._flush())
 
@@ -104,9 +104,9 @@ class AttemptStore:
             self._slow = time.monotonic() - began > SLOW
         return None
 
-    def _flushed(self, keys: list[AttemptId], flush: asyncio.Future[OSError | None]) -> None:
-        self._flushing = False
-        self._answer(keys, flush.result())
+    def _flushed(self, error: OSError | None) -> None:
+        keys, self._in_thread = self._in_thread, []
+        self._answer(keys, error)
         self._accept()
 
     def _answer(self, keys: list[AttemptId], error: OSError | None) -> None:
