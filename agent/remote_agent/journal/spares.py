@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 from pydantic_core import from_json
 
 from remote_agent.processes import CHANGE, WHOLE_TREES, Folder, remove_tree, rename
-from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, ORDER, STARTED
+from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, MASK_FILE, ORDER, STARTED
 from remote_agent.spool import LIVE
 
 SPARE: Final = ".spare."
@@ -38,6 +38,8 @@ SETTLED_FOR: Final = 3.0
 """Seconds after which a change of a folder has another time than what was seen before it: file
 systems note them by the second, some by two."""
 _FILES: Final = (EXIT, ORDER, STARTED)
+_OTHERS: Final = frozenset({LIVE, MASK_FILE})
+"""What some attempts have besides."""
 _LONGEST: Final = 1 << 14
 """Bytes of the record of an end that leaves nothing but its usual fields."""
 _MOST_TAKEN: Final = 1 << 12
@@ -77,7 +79,6 @@ class SpareDirectories:
     def _have(self, folders: tuple[str, ...]) -> None:
         self.folders = folders
         self._names = frozenset((*_FILES, *folders))
-        self._logged = self._names | {LIVE}
 
     def take(self, attempt: str) -> str | None:
         """The path of a directory that is this attempt's from now on; None when there is none."""
@@ -113,8 +114,9 @@ class SpareDirectories:
         is moved to the path `log`. False, and untouched, if that won't do.
 
         Nothing of a job may reach the next one. So: its shim has let go, has seen the job's last
-        process end (`CLEAN`), and there is nothing in the directory but what every attempt has, and
-        a log of one piece.
+        process end (`CLEAN`), and there is nothing in the directory but what every attempt has, a
+        log of one piece, and the way to name secrets. That goes: who holds it open has nothing of
+        the next attempt.
         """
         name = directory.name
         known, shows = self._taken.pop(name, (_UNKNOWN, False))
@@ -125,7 +127,7 @@ class SpareDirectories:
             if not folder.lock():
                 return False
             names = set(folder.names())
-            if names != self._names and names != self._logged:
+            if names - _OTHERS != self._names:
                 return False
             # Plain files of ours, which shall be nobody's through a second name.
             for file in _FILES:
@@ -135,6 +137,8 @@ class SpareDirectories:
             empty = self._emptiness(folder, known, shows)
             if empty is None:
                 return False
+            if MASK_FILE in names:
+                folder.remove(MASK_FILE)
             if LIVE in names:
                 # A plain file of ours, from when it was settled. First, so that nothing is lost.
                 folder.touch(LIVE)

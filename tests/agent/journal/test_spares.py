@@ -14,7 +14,7 @@ from remote_agent.journal import spares as module
 from remote_agent.journal.spares import SpareDirectories, make_empty
 from remote_agent.planning.paths import FOLDERS
 from remote_agent.processes import Folder
-from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, ORDER, STARTED
+from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, MASK_FILE, ORDER, STARTED
 from remote_agent.spool import LIVE, closed_name
 
 DRAFTS = [EXIT + DRAFT, STARTED + DRAFT]
@@ -72,6 +72,14 @@ def test_a_log_that_cannot_be_moved_stays(tmp_path: Path, spares: SpareDirectori
     assert (path / LIVE).read_text() == "printed"
 
 
+def test_the_way_to_name_secrets_goes(tmp_path: Path, spares: SpareDirectories) -> None:
+    path = settled(tmp_path)
+    os.mkfifo(path / MASK_FILE)
+    assert keep(spares, path)
+    spare = Path(spares.take("J.2") or "none")
+    assert MASK_FILE not in os.listdir(spare) and (spare / "work").is_dir()
+
+
 @pytest.mark.parametrize("name", [ORDER, STARTED])
 def test_nothing_is_emptied_through_a_second_name(
     name: str, tmp_path: Path, spares: SpareDirectories
@@ -94,6 +102,7 @@ def test_nothing_is_emptied_through_a_second_name(
         lambda path: os.link(path / ORDER, path / "output.log"),
         lambda path: (path / closed_name(0)).touch(),
         lambda path: (path / "control").touch(),
+        lambda path: (path / MASK_FILE).mkdir(),
         lambda path: (path / "work").chmod(0o755),
         lambda path: (path / "work").rmdir(),
         lambda path: (path / EXIT).unlink(),
