@@ -255,8 +255,8 @@ def script_command(shell: Sequence[str], script: str) -> list[str]:
 
 
 def reset_signals() -> None:
-    """Signals of a fresh shim: all at their defaults, none blocked, no SIGPIPE. No file that it has
-    open reaches a job, and no umask."""
+    """Signals of a shim, or of the launcher that shims are forked from: all at their defaults, none
+    blocked, no SIGPIPE. No file that it has open reaches a job, and no umask."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
             signal.signal(number, signal.SIG_DFL)

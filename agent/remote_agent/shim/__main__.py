@@ -21,11 +21,14 @@ def main(arguments: list[str]) -> int:
             launcher.main(int(control), int(sender), int(requests))
             return 0
         case ["run", directory] | ["run", directory, "secrets"]:
+            from remote_agent.processes import boot_id, reset_signals
             from remote_agent.shim import worker
 
+            reset_signals()
             descriptor = _take_stdin() if arguments[2:] else None
             directory = os.path.abspath(directory)
-            worker.serve_request(directory, worker.become_shim(None), descriptor)
+            shim = worker.become_shim(None, boot_id())
+            worker.serve_request(directory, shim, descriptor)
             return 0
     sys.stderr.write("usage: (launcher CONTROL SENDER REQUESTS | run DIRECTORY [secrets])\n")
     return 2

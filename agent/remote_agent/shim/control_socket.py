@@ -37,6 +37,11 @@ class ControlSocket:
         self._socket: DatagramSocket | None = None
         self._name = ""
 
+    def serve_one(self) -> None:
+        """The next attempt is the shim's last: one that had none before needs no socket that lasts
+        longer."""
+        self._reused = self._kept is not None
+
     def appear(self, directory: Folder) -> None:
         """Listen in this directory, which must have been entered. OSError when the disk refuses."""
         self._name = directory.here(CONTROL)

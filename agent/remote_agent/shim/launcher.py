@@ -20,9 +20,11 @@ from typing import Final
 
 from remote_agent.processes import (
     become_subreaper,
+    boot_id,
     kill_orphans,
     lower_descriptors,
     raise_descriptors,
+    reset_signals,
 )
 from remote_agent.shim.held_inputs import HeldInputs
 from remote_agent.shim.layout import KEEP_MARK
@@ -44,6 +46,7 @@ class Launcher:
         self._control = control
         self._sender: socket.socket | None = sender
         self._requests = requests
+        self._boot = boot_id()
         self._wanted = 0
         self._retiring = 0
         self._shims: dict[int, float] = {}
@@ -115,6 +118,7 @@ class Launcher:
         code = int(Outcome.REPLACE)
         try:
             signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.close(self._wake)
             os.close(self._woken)
             self._control.close()
@@ -122,7 +126,8 @@ class Launcher:
                 self._sender.close()
             os.setsid()
             lower_descriptors(self._descriptors)
-            code = int(serve(self._requests, become_shim(self._inputs.become_holder())))
+            shim = become_shim(self._inputs.become_holder(), self._boot)
+            code = int(serve(self._requests, shim))
         finally:
             os._exit(code)
 
@@ -155,6 +160,8 @@ def main(control: int, sender: int, requests: int) -> None:
     for descriptor in (control, sender, requests):
         os.set_inheritable(descriptor, False)
     os.chdir("/")
+    # Here, for all its shims: they are as it is, and each would take a third of a millisecond.
+    reset_signals()
     become_subreaper()
     sending = socket.socket(fileno=sender)
     sending.setblocking(False)

@@ -21,9 +21,7 @@ from remote_agent.processes import (
     SharedQueue,
     UnexpectedEntry,
     become_subreaper,
-    boot_id,
     forbid_inspection,
-    reset_signals,
     start_time,
     sweep,
 )
@@ -66,14 +64,12 @@ def log_line(text: str) -> None:
     sys.stderr.flush()
 
 
-def become_shim(holder: InputHolder | None) -> ShimProcess:
-    """Set this process up: default signals, parent of its job's orphans. Facts about it; without
-    a launcher there is no `holder`."""
-    reset_signals()
+def become_shim(holder: InputHolder | None, boot: str) -> ShimProcess:
+    """Set this process up as the parent of its job's orphans; its signals are reset already. Facts
+    about it; without a launcher there is no `holder`. `boot` is the `boot_id`."""
     become_subreaper()
     pid = os.getpid()
     socket = ControlSocket(reused=holder is not None)
-    boot = boot_id()
     return ShimProcess(boot, shim_fields(pid, start_time(pid) or "", boot), holder, socket)
 
 
@@ -224,6 +220,7 @@ def serve_request(path: str, shim: ShimProcess, descriptor: int | None) -> Outco
     if descriptor is None:
         return run_attempt(path, shim, {})
     forbid_inspection()
+    shim.socket.serve_one()
     try:
         secrets = read_secrets(descriptor)
     except SecretsError as error:

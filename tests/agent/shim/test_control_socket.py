@@ -56,6 +56,29 @@ def test_a_reused_shim_has_one_socket_for_all_its_attempts(
     assert os.listdir(shims) == []
 
 
+def test_a_shim_of_one_attempt_has_a_socket_there_only(
+    places: list[Folder], tmp_path: Path
+) -> None:
+    control = ControlSocket(reused=True)
+    control.serve_one()
+    control.appear(places[0])
+    assert inode() and not (tmp_path / SHIMS_FOLDER).exists()
+    control.vanish()
+    assert os.listdir(".") == []
+
+
+def test_a_shim_that_has_a_socket_uses_it_for_its_last_attempt(places: list[Folder]) -> None:
+    control = ControlSocket(reused=True)
+    control.appear(places[0])
+    first = inode()
+    control.vanish()
+    control.serve_one()
+    control.appear(places[0])
+    assert inode() == first
+    control.vanish()
+    control.close()
+
+
 def test_what_came_too_late_for_one_attempt_is_not_for_the_next(places: list[Folder]) -> None:
     control = ControlSocket(reused=True)
     control.appear(places[0])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Final
@@ -59,6 +58,9 @@ class Call:
         self._said: IO[bytes] | None = None
         self.usage = Usage(0.0, 0.0, 0)
         if output is None:
+            # Only then: what it imports would be in the memory of all shims.
+            import tempfile
+
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
             output = (self._said.fileno(), self._said.fileno())
         try:
