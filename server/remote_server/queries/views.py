@@ -6,13 +6,13 @@ without validating it again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from remote_protocol.api.bodies import Actor
 from remote_protocol.api.events import TimelineEntry
@@ -193,7 +193,7 @@ def change_json(entry: StateChange) -> str:
         "end_reason": entry.end_reason,
         "idempotency_key": entry.idempotency_key,
     }
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return to_json(values).decode()
 
 
 def token_view(token: Token, caller: Token) -> TokenView:

@@ -114,6 +114,8 @@ class EventsPage(NamedTuple):
     """The largest number that is in use."""
     upto: int = 0
     """What follows begins after this number: where some were left out, it is not the last one's."""
+    full: bool = False
+    """There were as many as were asked for: more may follow."""
 
 
 def forgotten_events(reader: Reader) -> int:
@@ -185,12 +187,12 @@ class History(Repository):
             return rows, forgotten_events(reader), rows[-1].seq if rows else last_event(reader)
 
         rows, forgotten, last = await self._database.read(look, long=True)
-        upto = rows[-1].seq if rows else after
+        upto, full = rows[-1].seq if rows else after, len(rows) == limit
         if within is not None:
             rows = [row for row in rows if row.queue in within]
         if states:
             rows = [row for row in rows if row.state in states]
-        return EventsPage([change_from(row) for row in rows], forgotten, last, upto)
+        return EventsPage([change_from(row) for row in rows], forgotten, last, upto, full)
 
     async def mark(self, name: str) -> int | None:
         """The number of the last event that a part of the server has done with; None: of none."""

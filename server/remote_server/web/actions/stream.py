@@ -1,7 +1,7 @@
 """Long answers of what is numbered and goes on: events, the audit. As ndjson or SSE, resumable.
 
 What comes is read in slices, one reader of a token after the other, and written while the client
-takes it.
+takes it. Who follows is told of the first few things at once, and of a flood some times a second.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ from remote_server.web.route import Call, Query
 MEDIA: Final = (NDJSON, SSE)
 """What such an answer can be."""
 ONLY_NEW: Final = -1
+PAUSE: Final = 0.02
+"""Seconds between two looks of one reader while much happens: each look costs the server as much as
+what it finds, and has what could share a commit be committed."""
+AT_ONCE: Final = 5
+"""Looks one right after the other before they are spaced: who follows one job waits for none."""
 
 
 class StreamQuery(Query):
@@ -54,6 +59,8 @@ class Slice(NamedTuple):
     """Some up to this number are kept no longer."""
     last: int | None = None
     """The largest number that is in use, where readers may be ahead of it (a restored database)."""
+    more: bool = True
+    """Whether there may be more already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ async def stream(call: Call, query: StreamQuery, source: Source) -> web.StreamRe
     with services.followers.follow(source.topic) as changed:
         writer = _Writer(call, source, Stream(call, media), after)
         await writer.open()
+        spacing = Spacing()
         while True:
             changed.clear()
             await writer.write_all()
@@ -94,6 +102,21 @@ async def stream(call: Call, query: StreamQuery, source: Source) -> web.StreamRe
             # What happens may be nothing for this reader, who has to see that the stream lives.
             if not await wait(changed, KEEP_ALIVE - writer.silence):
                 await writer.keep_alive()
+            elif (rest := spacing.rest(time.monotonic())) > 0:
+                await asyncio.sleep(rest)
+
+
+class Spacing:
+    """Spaces the looks of one reader. Seconds of a clock that only grows."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+        """When the next look would be, were all of them a pause apart."""
+
+    def rest(self, now: float) -> float:
+        """How long to wait with the next look; not above zero: not at all."""
+        self._due = max(self._due, now) + PAUSE
+        return self._due - AT_ONCE * PAUSE - now
 
 
 class _Writer:
@@ -140,6 +163,8 @@ class _Writer:
             if text:
                 await self._answer.write(text.encode())
                 self._written = time.monotonic()
+            if not found.more:
+                return
 
     async def keep_alive(self) -> None:
         """Show that the stream lives."""

@@ -51,7 +51,7 @@ async def events(call: Call) -> web.StreamResponse:
     async def read(after: int) -> Slice:
         page = await store.events_page(after, _PAGE, within, query.state)
         records = [(event.seq, change_json(event)) for event in page.events]
-        return Slice(records, page.upto, page.forgotten, page.last)
+        return Slice(records, page.upto, page.forgotten, page.last, page.full)
 
     source = Source("events", TIMELINE, store.last_seq, read)
     return await stream(call, query, source)

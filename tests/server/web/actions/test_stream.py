@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from remote_server.web.actions.stream import Slice, _after_gap, _text
+from remote_server.web.actions.stream import AT_ONCE, PAUSE, Slice, Spacing, _after_gap, _text
 from remote_server.web.http.frames import NDJSON, SSE
 from tests.support.live_server import Live
 
@@ -32,6 +32,21 @@ def test_records_are_lines_or_events() -> None:
     records = [(1, '{"a":1}'), (2, '{"b":2}')]
     assert _text(records, NDJSON) == '{"a":1}\n{"b":2}\n'
     assert _text(records, SSE).split("\n\n") == ['id: 1\ndata: {"a":1}', 'id: 2\ndata: {"b":2}', ""]
+
+
+def test_a_flood_is_looked_at_some_times_a_second() -> None:
+    spacing, now = Spacing(), 1000.0
+    rests = []
+    for _ in range(100):
+        rests.append(spacing.rest(now))
+        now += max(0.0, rests[-1])
+    assert max(rests[: AT_ONCE - 1]) <= 0, "the first few are told at once"
+    assert rests[AT_ONCE + 1 :] == pytest.approx([PAUSE] * (99 - AT_ONCE))
+
+
+def test_what_happens_now_and_then_is_told_at_once() -> None:
+    spacing = Spacing()
+    assert all(spacing.rest(second * 2 * PAUSE) <= 0 for second in range(1000, 1100))
 
 
 @pytest.mark.parametrize(("path", "name"), [("/events", "events"), ("/audit/stream", "audit")])

@@ -63,6 +63,24 @@ async def test_ndjson_follows_when_asked(live: Live) -> None:
                 assert json.loads(line)["job"] == jobs[-1]
 
 
+async def test_a_follower_of_a_flood_has_all_of_it_once_and_in_order(live: Live) -> None:
+    store = live.services.store
+    reads: list[int] = []
+    page = store.events_page
+
+    async def events_page(after: int, *rest: Any) -> Any:
+        reads.append(after)
+        return await page(after, *rest)
+
+    store.events_page = events_page
+    async with live.open("GET", "/events?follow=true") as response:
+        jobs = [await submitted(store, time.time()) for _ in range(500)]
+        async with asyncio.timeout(DEADLINE):
+            lines = [json.loads(await response.content.readline()) for _ in jobs]
+    assert [line["job"] for line in lines] == jobs
+    assert len(reads) < 250, "many share a look"
+
+
 async def test_more_than_a_page(live: Live) -> None:
     await live.post("/jobs/batch", {"jobs": [{"command": ["true"]}] * 450})
     lines = (await live.get("/events")).text.splitlines()
