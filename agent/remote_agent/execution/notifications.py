@@ -1,8 +1,8 @@
 """Notifications of shims: datagrams about an attempt. May touch the socket for them.
 
-They only make the agent fast. Any may be lost, doubled or forged by who can write to the state
-directory: whoever receives one looks at the disk before an end counts. Only the record of an end
-that a full disk does not take is in the notification itself.
+They only make the agent fast: what is on the disk is the truth, and is looked at where none comes.
+Any may be lost or doubled, and forged by who can write to the state directory, who could forge the
+records in it, too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _AT_ONCE: Final = 256
 
 
 class Notification(NamedTuple):
-    """What a shim says: `started` with `pid` and `at`, `grew` with `size`, or `ended`."""
+    """What a shim says: `started`, `grew` with `size`, or `ended`; the first one with `pid` and
+    `at`."""
 
     key: AttemptId
     what: str
@@ -36,26 +37,27 @@ class Notification(NamedTuple):
     at: float = 0.0
     record: dict[str, Any] | None = None
     """With `ended`: the exit record that the disk did not take."""
+    written: bytes = b""
+    """With `ended`: what is in the exit record on the disk; empty where that must be read."""
 
 
 def parse(data: bytes) -> Notification | None:
     """The notification in a datagram; None when it is none."""
     try:
-        body = from_json(data)
-        key, what = AttemptId.parse(body["k"]), body["e"]
-        if what == "ended" and "record" not in body:  # of every job, and there is no more to it
-            return Notification(key, what)
+        head, _, written = data.partition(b"\n")
+        body = from_json(head)
         note = Notification(
-            key,
-            str(what),
+            AttemptId.parse(body["k"]),
+            str(body["e"]),
             int(body.get("size", 0)),
             int(body.get("pid", 0)),
             float(body.get("at", 0.0)),
             body.get("record"),
+            written,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    _, _, size, pid, at, record = note
+    _, _, size, pid, at, record, _ = note
     sensible = (
         0 <= size < _LARGEST_LOG
         and 0 <= pid < _LARGEST_PID

@@ -23,6 +23,7 @@ from remote_agent.execution.shim_pool import ShimPool
 from remote_agent.execution.stopping import RunningAttempt, Stopper, with_requested_reason
 from remote_agent.journal import AttemptRecord, Journal
 from remote_agent.journal.directory import ended_from
+from remote_agent.journal.end_records import end_of
 from remote_agent.journal.inputs import measure
 from remote_agent.journal.losses import killed_words, lost
 from remote_agent.journal.unstarted import end_before_start
@@ -234,15 +235,14 @@ class Runner:
         watched = self._watched.get(key)
         if watched is None:
             return
+        if note.pid and not watched.started:
+            watched.begin()
+            self._report(AttemptStarted(key, note.pid, note.at))
+            if watched.stop_request is not None and note.what != "ended":
+                self._deliver(key, watched)
         match note.what:
             case "grew":
                 self._report(SpoolGrew(key, note.size))
-            case "started":
-                if not watched.started:
-                    watched.begin()
-                    self._report(AttemptStarted(key, note.pid, note.at))
-                if watched.stop_request is not None:
-                    self._deliver(key, watched)
             case "ended" if note.record is not None:
                 # The disk takes no record: this one is all that there is of its end.
                 if not watched.directory.exists():
@@ -250,7 +250,11 @@ class Runner:
                 with suppress(ValidationError):
                     self._finish(key, ended_from(key, note.record))
             case "ended":
-                self._look(key, watched)
+                ended = end_of(key, note.written) if watched.started else None
+                if ended is None:
+                    self._look(key, watched)
+                else:
+                    self._finish(key, ended)
 
     # The truth ---------------------------------------------------------------------------
 

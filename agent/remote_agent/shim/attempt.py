@@ -52,7 +52,6 @@ from remote_agent.shim.termination import Termination
 from remote_agent.shim.workload import make_workload
 from remote_protocol.cri import STDERR, STDOUT
 
-_NOTIFY_AGAIN: Final = 0.005
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -124,7 +123,7 @@ class AttemptRunner:
             self._write_started(marker)
         except OSError:
             pass  # a full disk: the lock tells that it runs
-        self._channel.started(self._workload.pid, self._started_at)
+        self._notify_at = self._channel.started(self._workload.pid, self._started_at, self._started)
         status = self._loop()
         self._streams.close_input()
         duration = time.monotonic() - self._started
@@ -238,7 +237,7 @@ class AttemptRunner:
             now = time.monotonic()
             if not self._reader.update(now) and self._directory.gone():
                 self._termination.kill(CANCELLED, "the attempt's directory was removed")
-            self._notify_at = None if self._channel.grew(self._output.size) else now + _NOTIFY_AGAIN
+            self._notify_at = self._channel.grew(self._output.size, now)
             if fed := self._streams.feed_more(now, told):
                 self._timeline.add(time.time(), "input_closed", fed)
                 self._workload.input_closed()

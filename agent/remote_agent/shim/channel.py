@@ -18,6 +18,12 @@ from remote_agent.shim.json_text import decode, moment, quote
 _MAX_RETRY: Final = 0.5
 """Seconds for which the end is announced to an agent whose queue is full."""
 _PAUSE: Final = 0.002
+START_WAIT: Final = 0.005
+"""Seconds for which a start waits for what may go with it: most short jobs end meanwhile."""
+_AGAIN: Final = 0.005
+"""Seconds until a notification for which the agent's queue had no room is sent again."""
+_LARGEST_COPY: Final = 1 << 12
+"""Bytes of an exit record of which the agent gets a copy; it reads a larger one itself."""
 
 
 class Channel:
@@ -35,6 +41,9 @@ class Channel:
         socket.appear(directory)
         self._socket = socket
         self._size = 0
+        self._start = b""
+        """What there is to say of the start; empty when it is said."""
+        self._start_due = 0.0
 
     def waitable(self) -> int:
         """What a `Poller` takes."""
@@ -52,30 +61,44 @@ class Channel:
                         found.append(message)
         return found
 
-    def started(self, pid: int, at: float) -> None:
-        """The job's process exists."""
-        self._send(f',"e":"started","pid":{pid},"at":{moment(at)}}}'.encode())
+    def started(self, pid: int, at: float, now: float) -> float:
+        """The job's process exists. That goes with the next notification: when `grew` is to be
+        called for it, in monotonic seconds, as `now` is."""
+        self._start = f',"pid":{pid},"at":{moment(at)}'.encode()
+        self._start_due = now + START_WAIT
+        return self._start_due
 
-    def grew(self, size: int) -> bool:
-        """The spool has so many bytes now. False when the agent's queue is full: send it again."""
+    def grew(self, size: int, now: float) -> float | None:
+        """The spool has so many bytes now. When to call this again, if there is anything to say
+        that could not be said or may wait; None: there is not."""
         if size == self._size:
-            return True
-        if self._send(b',"e":"grew","size":%d}' % size):
-            self._size = size
-            return True
-        return False
+            if not self._start:
+                return None
+            if now < self._start_due:
+                return self._start_due
+            said = self._send(b',"e":"started"')
+        else:
+            said = self._send(b',"e":"grew","size":%d' % size)
+        if not said:
+            return now + _AGAIN
+        self._size, self._start = size, b""
+        return None
 
-    def ended(self, record: str = "") -> bool:
-        """The exit record is written, or `record` is what the disk did not take of it, as JSON;
-        tries for a while when the agent's queue is full.
+    def ended(self, written: bytes = b"", refused: str = "") -> bool:
+        """The exit record is `written`, or `refused` is what the disk did not take of it; tries for
+        a while when the agent's queue is full.
 
         False when no agent has received it.
         """
-        more = b',"record":%s' % record.encode() if record else b""
+        what = b',"e":"ended"'
+        if refused:
+            what += f',"record":{refused}'.encode()
+        copy = b"\n" + written if 0 < len(written) <= _LARGEST_COPY else b""
+        message = self._head + self._start + what + b"}" + copy
         deadline = time.monotonic() + _MAX_RETRY
         while time.monotonic() < deadline:
             try:
-                self._socket.send(self._head + b',"e":"ended"%s}' % more, self._agent)
+                self._socket.send(message, self._agent)
             except BlockingIOError:
                 time.sleep(_PAUSE)
             except OSError:
@@ -84,10 +107,10 @@ class Channel:
                 return True
         return False
 
-    def _send(self, tail: bytes) -> bool:
+    def _send(self, what: bytes) -> bool:
         """Send a notification; False when it is worth another try."""
         try:
-            self._socket.send(self._head + tail, self._agent)
+            self._socket.send(self._head + self._start + what + b"}", self._agent)
         except BlockingIOError:
             return False
         except OSError:

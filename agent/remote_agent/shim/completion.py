@@ -51,23 +51,23 @@ class Completion:
 
     def write_exit(self, record: ExitRecord, sync: bool) -> None:
         """Write the exit record and announce it. `sync`: force it to disk if no agent is there."""
-        data = record.text().encode()
+        written = record.text().encode()
         while True:
             try:
-                write_text(self._directory, EXIT, data)
+                write_text(self._directory, EXIT, written)
                 break
             except OSError:
                 if self._directory.gone():
+                    written = b""
                     break
                 self._receive()
                 if self.must_end:
                     # Nothing can be kept here: the agent that receives it tells the server.
-                    self._channel.ended(record.for_datagram())
+                    self._channel.ended(refused=record.for_datagram())
                 time.sleep(RETRY)
-        self._channel.grew(self._output.size)
         # An agent that receives it does the rest: mostly the server knows the end sooner than any
         # disk, and a synced record costs a short job two thirds of its shim's time.
-        if not self._channel.ended() and sync:
+        if not self._channel.ended(written) and sync:
             with suppress(OSError):
                 self._output.sync()
                 sync_record(self._directory, EXIT)

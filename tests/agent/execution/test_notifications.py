@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from remote_agent.execution.notifications import FILE, NotificationSocket
+from remote_agent.execution.notifications import FILE, NotificationSocket, parse
 from tests.support.fake_server import new_key, until
 
 
@@ -62,3 +62,17 @@ async def test_a_path_longer_than_a_socket_address(tmp_path):
 async def test_a_directory_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         NotificationSocket(tmp_path / "nowhere").open(lambda event: None)
+
+
+def test_any_notification_may_have_the_start_and_an_end_its_record():
+    key = new_key(3)
+    head = b'{"k":"%s","pid":7,"at":2.5,"e":' % str(key).encode()
+    grew = parse(head + b'"grew","size":9}')
+    assert grew is not None and grew[:5] == (key, "grew", 9, 7, 2.5)
+    ended = parse(head + b'"ended"}\n{"exit_code":0}')
+    assert ended is not None and (ended.what, ended.pid, ended.record) == ("ended", 7, None)
+    assert ended.written == b'{"exit_code":0}'
+    bare = parse(head + b'"ended"}')
+    assert bare is not None and bare.written == b""
+    assert parse(head + b'"ended","pid":-1}\n{}') is None
+    assert parse(head + b'"ended","at":"x"}') is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -304,6 +305,31 @@ async def test_records_that_a_full_disk_does_not_take_come_as_events(world):
     ended = world.ended(key)
     assert ended is not None and ended.end_reason is EndReason.CANCELLED
     os.kill(world.started(key).pid, signal.SIGKILL)
+
+
+async def test_an_end_that_comes_with_its_record_needs_no_look(world):
+    key = world.run("sleep 60")
+    await until(lambda: world.started(key), "it starts")
+    body = lost("", 0, 0, None) | {"exit_code": 3, "end_reason": "exit", "end_detail": "so it was"}
+    for written in (b"", b"[]", b"{", json.dumps(body | {"checksum": -1}).encode()):
+        world.runner._heard(Notification(key, "ended", written=written))
+        assert world.ended(key) is None, "there is no record on the disk"
+    written = json.dumps(body).encode()
+    for _ in range(2):
+        world.runner._heard(Notification(key, "ended", written=written))
+    ended = world.ended(key)
+    assert (ended.exit_code, ended.end_detail) == (3, "so it was")
+    os.kill(world.started(key).pid, signal.SIGKILL)
+
+
+async def test_an_end_that_comes_with_its_start_is_told_after_it(world):
+    key = world.store("sleep 60")
+    world.runner._watched[key] = stopping.RunningAttempt(world.journal.path(key))
+    body = lost("", 0, 0, None) | {"exit_code": 3, "end_reason": "exit"}
+    written = json.dumps(body).encode()
+    world.runner._heard(Notification(key, "ended", pid=7, at=2.5, written=written))
+    assert [type(event) for event in world.events] == [AttemptStarted, AttemptEnded]
+    assert world.started(key) == AttemptStarted(key, 7, 2.5)
 
 
 async def test_a_removed_directory_is_named_also_when_its_end_is_known(world, capsys):

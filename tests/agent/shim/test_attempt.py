@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -165,16 +166,39 @@ def test_both_streams_are_told_apart_and_in_order(harness: ShimHarness) -> None:
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", s) for s in stamps)
 
 
-def test_notifications_tell_of_start_growth_and_end(harness: ShimHarness) -> None:
-    directory = harness.start(["echo", "hello"])
+def notifications(harness: ShimHarness) -> list[dict[str, Any]]:
+    """What one attempt notifies its agent of; with its end `copy`, of its record."""
+    said: list[dict[str, Any]] = []
+    while not said or said[-1]["e"] != "ended":
+        first, _, copy = harness.notifications.recv(1 << 13).partition(b"\n")
+        said.append(json.loads(first))
+        if copy:
+            said[-1]["copy"] = json.loads(copy)
+    return said
+
+
+def test_notifications_tell_of_start_growth_and_end(harness: ShimHarness, gate: Gate) -> None:
+    directory = harness.start(sh(f"{gate.wait}; echo hello; {gate.wait}"))
     said = [json.loads(harness.notifications.recv(4096))]
-    while said[-1]["e"] != "ended":
-        said.append(json.loads(harness.notifications.recv(4096)))
+    gate.open()
+    said.append(json.loads(harness.notifications.recv(4096)))
+    gate.open()
+    said += notifications(harness)
     assert [message["e"] for message in said] == ["started", "grew", "ended"]
     assert {message["k"] for message in said} == {directory.name}
     record = harness.ended(directory)
-    assert said[1]["size"] == record["size"]
+    assert said[1]["size"] == record["size"] and said[2]["copy"] == record
     assert said[0]["pid"] == harness.started(directory)["pid"]
+    assert ["pid" in message for message in said] == [True, False, False]
+
+
+def test_the_first_notification_has_the_start(harness: ShimHarness) -> None:
+    directory = harness.start(["echo", "hello"])
+    first, *others = notifications(harness)
+    started, record = harness.started(directory), harness.ended(directory)
+    assert (first["pid"], first["at"]) == (started["pid"], pytest.approx(started["at"], abs=1e-5))
+    assert not any("pid" in message for message in others)
+    assert [first, *others][-1]["copy"] == record and record["size"] > 0
 
 
 def peak_of(pid: int) -> int:

@@ -103,8 +103,8 @@ async def test_an_agent_without_descriptors_recovers_by_itself(
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         held = len(os.listdir(f"/proc/{pid}/fd"))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (held, before[1]))
-        go.touch()
         await until(lambda: "of an attempt cannot be read" in agent.log, "it says so")
+        go.touch()
         with socket.socket(socket.AF_UNIX) as caller:
             monkeypatch.chdir(agent.state)
             caller.connect("control.sock")
