@@ -39,6 +39,18 @@ def test_an_attempt_is_on_the_disk(journal: Journal) -> None:
     assert journal.path(wanted.attempt).is_dir()
 
 
+def test_the_first_offer_has_memory_for_frames_kept(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+    monkeypatch.setattr(storing, "keep_freed_memory", kept.append)
+    store = AttemptStore(journal)
+    assert kept == [], "an idle agent needs none"
+    for _ in range(2):
+        store.store(offer())
+    assert len(kept) == 1 and kept[0] > 256 * 1024, "asyncio reads so much at once"
+
+
 @pytest.fixture
 def durable(tmp_path: Path) -> Journal:
     return Journal(Config(state_dir=tmp_path), HostContext("a", os.environ))

@@ -58,3 +58,26 @@ def test_large_blocks_that_were_freed_are_used_again() -> None:
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     # Empty pages each time would be 72 for each of a hundred rounds.
     assert int(ran.stdout) < 100
+
+
+def test_a_block_that_a_socket_was_read_into_is_used_again() -> None:
+    program = (
+        "import resource, socket\n"
+        "from remote_agent.execution.storing import _READ_AT_ONCE\n"
+        "from remote_agent.processes import keep_freed_memory\n"
+        "ours, theirs = socket.socketpair()\n"
+        "def hear():\n"
+        "    for _ in range(200):\n"
+        "        theirs.send(b'{}')\n"
+        "        ours.recv(256 << 10)\n"  # as much as asyncio
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    hear()\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "keep_freed_memory(_READ_AT_ONCE)\n"
+        "hear()\n"
+        "print(faults())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    # It would be one or two for each.
+    assert int(ran.stdout) < 100
