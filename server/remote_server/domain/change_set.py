@@ -132,7 +132,7 @@ class ChangeSet:
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(self._told())
+        return any(what for name, what in vars(self).items() if name != _TIME)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ChangeSet) and self._told() == other._told()

@@ -27,7 +27,7 @@ from remote_server.domain.model import Principal, Token
 from remote_server.queries.overview import Figures
 from remote_server.web.access import AccessRule
 from remote_server.web.http.bodies import Body, require_few_values
-from remote_server.web.http.problems import ApiProblem, from_validation
+from remote_server.web.http.problems import SECURITY_HEADERS, ApiProblem, from_validation
 from remote_server.web.services import Services
 from remote_server.web.sessions import SignedIn
 
@@ -44,7 +44,7 @@ _LONGEST_PART: Final = 256
 """Characters of a name or id in a path."""
 _OF_JOBS: Final = ("/api/v1/jobs", "/jobs/", "/submit", "/api/v1/groups", "/groups/")
 """Where jobs are made and changed."""
-_JSON_HEADERS: Final = {"Content-Type": JSON}
+_JSON_HEADERS: Final = {"Content-Type": JSON, **SECURITY_HEADERS}
 M = TypeVar("M", bound=BaseModel)
 Q = TypeVar("Q", bound="Query")
 
@@ -326,7 +326,8 @@ def answer(
 ) -> web.Response:
     """A model as JSON."""
     return web.Response(
-        body=model.model_dump_json().encode(),
+        # As model_dump_json does, without its frame of Python and the text in between.
+        body=model.__pydantic_serializer__.to_json(model),
         status=status,
         headers=_JSON_HEADERS if headers is None else {**_JSON_HEADERS, **headers},
     )

@@ -132,6 +132,9 @@ class SqliteTransaction(SqliteReader, Transaction):
 
     def many(self, statement: ClauseElement, parameters: Sequence[Parameters]) -> None:
         """Execute once for each set of parameters."""
+        if len(parameters) == 1:
+            self.run(statement, parameters[0])
+            return
         self.wrote = True
         compiled = self._statements(statement)
         rows = list(map(compiled.place, parameters))

@@ -88,8 +88,10 @@ class Body:
         if (request.content_length or 0) > largest:
             raise _too_large(largest)
         content = request.content
+        if not content.is_eof():
+            # Most clients write it right after the head: then it is there in the next turn.
+            await asyncio.sleep(0)
         if content.is_eof():
-            # It came together with the head, as most do.
             data = b"" if content.at_eof() else content.read_nowait(-1)
             if len(data) > largest:
                 raise _too_large(largest)

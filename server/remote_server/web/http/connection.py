@@ -2,13 +2,15 @@
 
 aiohttp bounds a header line and the number of lines, not a head as a whole, and writes a traceback
 for every malformed request. It keeps a request, its head and the tasks that answer it for as long
-as a WebSocket of it is open: `carry` gives the socket to a task that needs none of that.
+as a WebSocket of it is open: `carry` gives the socket to a task that needs none of that. And on
+Python 3.11 it answers each request in a task of its own: here the connection's task does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -24,6 +26,9 @@ KEEP_ALIVE: Final = 75.0
 """Seconds that a client's idle connection is kept: longer than proxies keep theirs (60)."""
 _LINGER: Final = 5.0
 _NO_REQUESTS: Final[Any] = ()
+_IN_TASKS: Final = sys.version_info < (3, 12)
+"""aiohttp answers each request in a task that begins in the next turn of the loop."""
+_Answering = Coroutine[Any, Any, tuple[web.StreamResponse, bool]]
 _log = structlog.get_logger("remote_server.web")
 _OPTIONS: Final[dict[str, Any]] = {
     "access_log": None,
@@ -37,6 +42,23 @@ _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"Content-Length: 0\r\nConnection: close\r\n\r\n"
 )
+
+
+class _RequestLoop:
+    """The event loop, as aiohttp uses it for the requests of a connection: what it would make a
+    task of for one request is awaited by the connection's own task, which waits for it anyway. A
+    task costs two turns of the loop more. From Python 3.12 on aiohttp begins them at once."""
+
+    __slots__ = ("call_at", "create_future", "time")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.call_at = loop.call_at
+        self.create_future = loop.create_future
+        self.time = loop.time
+
+    def create_task(self, work: _Answering) -> _Answering:
+        """The work itself."""
+        return work
 
 
 class Connection(web.RequestHandler):
@@ -104,6 +126,7 @@ class Connection(web.RequestHandler):
         on which no request is read or answered any more, so that nothing of the last one stays."""
         self._force_close = True
         self._parser = None
+        self._loop = asyncio.get_running_loop()
         # aiohttp's deque of requests, whose first block takes 700 bytes, is not used again.
         self._messages = _NO_REQUESTS
         self._payload = None
@@ -137,6 +160,9 @@ class Connection(web.RequestHandler):
         self.address = peer[0] if isinstance(peer, tuple) else ""
         self._connections.opened(self)
         super().connection_made(transport)
+        if _IN_TASKS:
+            # What is a task of the connection itself was made just now.
+            self._loop = _RequestLoop(self._loop)  # type: ignore[assignment]
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is gone, and with it whatever was made for it."""
@@ -173,6 +199,17 @@ class Connection(web.RequestHandler):
             self._head += len(data)
             if self._head > MAX_HEAD:
                 self._refuse_head()
+
+    def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> _Answering:
+        answering = super()._handle_request(request, start_time, request_handler)
+        # Of many requests that have come at once none may wait for anything: others have their turn
+        # between two of them.
+        return _after_others(answering) if self._messages else answering
 
     def _refuse_head(self) -> None:
         self._connections.malformed("the head of a request is too large", self.address)
@@ -212,3 +249,8 @@ class Connection(web.RequestHandler):
         response.headers.update(SECURITY_HEADERS)
         response.force_close()
         return response
+
+
+async def _after_others(answering: _Answering) -> tuple[web.StreamResponse, bool]:
+    await asyncio.sleep(0)
+    return await answering

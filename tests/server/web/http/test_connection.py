@@ -29,6 +29,44 @@ async def test_a_body_is_no_head(live: Live) -> None:
                 await reader.readexactly(length)
 
 
+async def test_a_body_right_after_its_head_and_one_much_later(live: Live) -> None:
+    head = HEAD % live.token.encode() + b"Content-Length: 22\r\n\r\n"
+    body = b'{"command":["/a","b"]}'
+    async with live.wire() as (reader, writer):
+        for turns in (0, 1, 20):
+            writer.write(head)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            writer.write(body)
+            async with asyncio.timeout(20):
+                assert b" 201 " in await reader.readline()
+                answered = await reader.readuntil(b"\r\n\r\n")
+                length = int(answered.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                assert b'"queued"' in await reader.readexactly(length)
+
+
+async def test_others_have_their_turn_between_requests_that_come_at_once(live: Live) -> None:
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with live.wire() as (reader, writer):
+        others = asyncio.create_task(work())
+        writer.write(100 * b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(20):
+            for _ in range(100):
+                assert b" 404 " in await reader.readline()
+                answered = await reader.readuntil(b"\r\n\r\n")
+                length = int(answered.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                await reader.readexactly(length)
+        others.cancel()
+    assert turns >= 100
+
+
 async def test_its_kind_follows_its_token(live: Live) -> None:
     assert (await live.get("/healthz", "")).status == 200
     counts = live.services.connections.counts
