@@ -22,6 +22,8 @@ from remote_agent.processes.memory import keep_freed_memory, memory_file
 from remote_agent.processes.memory_folder import memory_folder
 from remote_agent.processes.types import (
     HOST_FAULTS,
+    NOTHING_SWEPT,
+    NOTHING_USED,
     SCARCE,
     Account,
     ExitStatus,
@@ -268,6 +270,8 @@ __all__ = [
     "HOST_FAULTS",
     "KEEP",
     "NEW",
+    "NOTHING_SWEPT",
+    "NOTHING_USED",
     "READ",
     "REPLACE",
     "SCARCE",

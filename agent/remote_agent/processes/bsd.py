@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from remote_agent.processes.posix import ExitWatch
-from remote_agent.processes.types import Swept
+from remote_agent.processes.types import NOTHING_SWEPT, Swept
 
 WHOLE_TREES: Final = False
 """Whether every process of a job is found at its end, wherever it has hidden itself."""
@@ -89,7 +89,7 @@ def kill_tree(leader: int) -> None:
 def sweep(leader: int, limit: float = 5.0) -> Swept:
     """Kill what is left of a job's process group after its leader was reaped."""
     kill_tree(leader)
-    return Swept(0, 0.0, 0.0, 0)
+    return NOTHING_SWEPT
 
 
 def kill_orphans(spare: frozenset[int], keep: str, limit: float = 5.0) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from remote_agent.processes.types import Swept, Usage
+from remote_agent.processes.types import NOTHING_SWEPT, Swept, Usage
 
 FORKS_JOBS = sys.platform == "linux"
 """Whether jobs can be forked here."""
@@ -116,7 +116,7 @@ else:
 
     def sweep_forked(keeper: int, limit: float = 5.0) -> Swept:
         """Nobody forks jobs here."""
-        return Swept(0, 0.0, 0.0, 0)
+        return NOTHING_SWEPT
 
     def kill_session(leader: int, started: str, marks: Mapping[str, str]) -> int:
         """Nobody forks jobs here."""

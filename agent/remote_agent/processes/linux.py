@@ -17,7 +17,7 @@ from typing import Final
 
 from remote_agent.processes.posix import ExitWatch, reap
 from remote_agent.processes.posix_users import pids, users_of
-from remote_agent.processes.types import Swept, Usage
+from remote_agent.processes.types import NOTHING_SWEPT, Swept, Usage
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
@@ -242,6 +242,8 @@ def sweep(leader: int, limit: float = 5.0) -> Swept:
                 user += reaped[2].ru_utime
                 system += reaped[2].ru_stime
         except ChildProcessError:
+            if not killed and not user and not system:
+                return NOTHING_SWEPT
             return Swept(len(killed), user, system, 0)
         if deadline is None:
             deadline = time.monotonic() + limit

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from errno import EACCES, ENOENT, ENOEXEC, ENOTDIR, EPROTONOSUPPORT
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -209,6 +210,7 @@ def reap(pid: int) -> tuple[int, Usage] | None:
     return status, Usage(used.ru_utime, used.ru_stime, used.ru_maxrss * _RSS_UNIT)
 
 
+@lru_cache(maxsize=64)
 def exit_status(status: int) -> ExitStatus:
     """What a wait status means; 128+N for signal N, as shells say it."""
     code = os.waitstatus_to_exitcode(status)

@@ -17,7 +17,9 @@ from typing import Final
 from remote_agent.processes.posix_files import Folder
 
 _LARGEST: Final = 1 << 16
-_CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # macOS has none
+_CLOSE_ON_EXEC: Final = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))  # macOS has none
+_AT_ONCE: Final = int(socket.MSG_DONTWAIT)
+"""Numbers, not members of an enumeration: those are combined by Python."""
 _EXCLUSIVE: Final = getattr(select, "EPOLLEXCLUSIVE", None)  # Linux only
 _INT: Final = 4
 _ROOM_FOR_ONE: Final = socket.CMSG_LEN(_INT)
@@ -174,7 +176,7 @@ class SharedQueue:
         while True:
             self._waiting.poll()
             try:  # suppress() would cost each job more than this
-                return receive_descriptor(self._source, size, socket.MSG_DONTWAIT)
+                return receive_descriptor(self._source, size, _AT_ONCE)
             except BlockingIOError:
                 # One that was at work when it came has looked sooner.
                 continue

@@ -82,6 +82,9 @@ class Usage(NamedTuple):
     max_rss: int
 
 
+NOTHING_USED: Final = Usage(0.0, 0.0, 0)
+
+
 class Swept(NamedTuple):
     """What was left of a tree: CPU seconds of what was reaped, how many could not be killed."""
 
@@ -89,6 +92,10 @@ class Swept(NamedTuple):
     cpu_user: float
     cpu_system: float
     survivors: int
+
+
+NOTHING_SWEPT: Final = Swept(0, 0.0, 0.0, 0)
+"""After most jobs."""
 
 
 class ExitStatus(NamedTuple):

@@ -69,8 +69,8 @@ class ShimProcess(NamedTuple):
 
 class AttemptRunner:
     """Runs one attempt once. `directory` is its directory: open, locked and entered; `files` are
-    its secrets that are files until its end; it is marked as begun before `run`. OrderError when
-    its order wants what this shim lacks."""
+    its secrets that are files until its end, if it has any; it is marked as begun before `run`.
+    OrderError when its order wants what this shim lacks."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class AttemptRunner:
         order: Order,
         shim: ShimProcess,
         secrets: Mapping[str, str],
-        files: SecretFiles,
+        files: SecretFiles | None,
     ) -> None:
         self._directory = directory
         self._order = order
@@ -89,7 +89,9 @@ class AttemptRunner:
         self._timeline = Timeline()
         self._ending = Ending(order)
         self._termination = Termination(self._ending, self._timeline, self._workload)
-        absence = Absence(directory.here(CONTACT), order.stop_after, shim.boot_id)
+        absence = None
+        if order.stop_after is not None:
+            absence = Absence(directory.here(CONTACT), order.stop_after, shim.boot_id)
         self._limits = Limits(
             order, self._workload, absence, self._ending, self._termination, self._timeline
         )
@@ -99,7 +101,6 @@ class AttemptRunner:
         self._poller = Poller()
         self._streams = Streams(directory, order, self._poller, shim.holder)
         self._reader = OutputReader(self._poller, self._streams, self._output, self._timeline)
-        self._control = Control(self._reader, self._termination, self._completion)
         self._started = self._started_at = 0.0
         self._notify_at: float | None = None
         self.detached = False
@@ -214,8 +215,9 @@ class AttemptRunner:
                 elif source == exited:
                     ended = True
                 elif source == channel:
+                    control = Control(self._reader, self._termination, self._completion)
                     for message in self._channel.receive():
-                        told |= self._control.handle(message)
+                        told |= control.handle(message)
                 elif filters is not None and source == said:
                     filters.attend()
                 else:
@@ -299,6 +301,7 @@ class AttemptRunner:
             given=given,
             clean=WHOLE_TREES and not (self.detached or self._termination.survivors),
         )
-        # Whoever hears of its end finds nothing of them.
-        self._files.remove()
+        if self._files is not None:
+            # Whoever hears of its end finds nothing of them.
+            self._files.remove()
         self._completion.write_exit(record, self._order.sync)

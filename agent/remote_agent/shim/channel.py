@@ -38,8 +38,8 @@ class Channel:
         """The attempt's, as JSON."""
         self._head = f'{{"k":{self.key}'.encode()
         self._agent = directory.here(agent_socket)
-        socket.appear(directory)
-        self._socket = socket
+        self._named = socket
+        self._socket = socket.appear(directory)
         self._size = 0
         self._start = b""
         """What there is to say of the start; empty when it is said."""
@@ -95,17 +95,19 @@ class Channel:
             what += f',"record":{refused}'.encode()
         copy = b"\n" + written if 0 < len(written) <= _LARGEST_COPY else b""
         message = self._head + self._start + what + b"}" + copy
-        deadline = time.monotonic() + _MAX_RETRY
-        while time.monotonic() < deadline:
+        deadline = None
+        while True:
             try:
                 self._socket.send(message, self._agent)
             except BlockingIOError:
+                deadline = deadline or time.monotonic() + _MAX_RETRY
+                if time.monotonic() > deadline:
+                    return False
                 time.sleep(_PAUSE)
             except OSError:
                 return False
             else:
                 return True
-        return False
 
     def _send(self, what: bytes) -> bool:
         """Send a notification; False when it is worth another try."""
@@ -119,4 +121,4 @@ class Channel:
 
     def close(self) -> None:
         """Remove its name."""
-        self._socket.vanish()
+        self._named.vanish()

@@ -42,6 +42,8 @@ class Completion:
 
     def write_pending(self) -> None:
         """Write the output that is pending."""
+        if self._output.flush():
+            return
         deadline = time.monotonic() + DISK_WAIT
         while not self._output.flush() and not self._directory.gone():
             self._receive()

@@ -61,17 +61,17 @@ class Absence:
     """A shim's watch on the file. Where no agent has noted anything in this boot, the absence
     begins with the watch."""
 
-    def __init__(self, path: str, limit: float | None, boot: str) -> None:
+    def __init__(self, path: str, limit: float, boot: str) -> None:
         self._path = path
         self._limit = limit
         self._boot = boot
-        self._begin = 0.0 if limit is None else boottime()
-        self.check_at: float | None = None if limit is None else 0.0
+        self._begin = boottime()
+        self.check_at: float | None = 0.0
         """When to look again, in monotonic seconds; None for never."""
 
     def expired(self, now: float) -> str | None:
         """Why the job must end, when the server was away for too long; None while it need not."""
-        if self._limit is None or self.check_at is None or now < self.check_at:
+        if self.check_at is None or now < self.check_at:
             return None
         away = boottime() - self._last_contact()
         if away < self._limit:

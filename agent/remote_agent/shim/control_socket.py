@@ -42,17 +42,19 @@ class ControlSocket:
         longer."""
         self._reused = self._kept is not None
 
-    def appear(self, directory: Folder) -> None:
-        """Listen in this directory, which must have been entered. OSError when the disk refuses."""
+    def appear(self, directory: Folder) -> DatagramSocket:
+        """Listen in this directory, which must have been entered, by the socket that is returned,
+        until `vanish`. OSError when the disk refuses."""
         self._name = directory.here(CONTROL)
         if self._reused:
             try:
                 self._socket = self._linked(directory)
-                return
+                return self._socket
             except OSError:
                 # Somebody has removed the folder, or the file system has no second names.
                 pass
         self._socket = DatagramSocket(self._name)
+        return self._socket
 
     def _linked(self, directory: Folder) -> DatagramSocket:
         if self._kept is None:
@@ -68,22 +70,6 @@ class ControlSocket:
             os.unlink(self._name)
             os.link(self._home, self._name, follow_symlinks=False)
         return self._kept
-
-    def _listening(self) -> DatagramSocket:
-        assert self._socket is not None, "it has not appeared"
-        return self._socket
-
-    def waitable(self) -> int:
-        """What a `Poller` takes."""
-        return self._listening().waitable()
-
-    def receive(self) -> bytes:
-        """The next datagram. BlockingIOError when there is none."""
-        return self._listening().receive()
-
-    def send(self, data: bytes, path: str) -> None:
-        """Send to another one. BlockingIOError when that is full, OSError when nobody is there."""
-        self._listening().send(data, path)
 
     def vanish(self) -> None:
         """Take the name out of the attempt's directory, which is still entered."""

@@ -25,8 +25,11 @@ from remote_agent.shim.workload.base import Workload
 
 def first(*moments: float | None) -> float | None:
     """The first of these moments; None for none at all."""
-    known = [moment for moment in moments if moment is not None]
-    return min(known) if known else None
+    earliest = None
+    for moment in moments:
+        if moment is not None and (earliest is None or moment < earliest):
+            earliest = moment
+    return earliest
 
 
 class Limits:
@@ -36,7 +39,7 @@ class Limits:
         self,
         order: Order,
         workload: Workload,
-        absence: Absence,
+        absence: Absence | None,
         ending: Ending,
         termination: Termination,
         timeline: Timeline,
@@ -62,7 +65,7 @@ class Limits:
             self._timeout_at,
             self._termination.next_at,
             self._workload.check_at,
-            self._absence.check_at,
+            None if self._absence is None else self._absence.check_at,
         )
 
     def enforce(self, now: float) -> None:
@@ -79,6 +82,6 @@ class Limits:
                 detail = memory_detail(limit, now - self._started, self._workload.peak)
                 self._timeline.add(time.time(), MEMORY_LIMIT, detail)
                 self._termination.kill(MEMORY_LIMIT, detail)
-        if (why := self._absence.expired(now)) is not None:
+        if self._absence is not None and (why := self._absence.expired(now)) is not None:
             self._termination.interrupt(LOST, why)
         self._termination.enforce(now)

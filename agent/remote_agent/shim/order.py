@@ -153,11 +153,11 @@ def parse(line: bytes) -> Order:
 
 def _check(order: Order, given: dict[str, Any]) -> None:
     """ValueError for fields that cannot be; of those that need not be there, only what is given."""
-    if missing := _NEEDED - given.keys():
-        raise ValueError(f"no {', '.join(sorted(missing))}")
+    if not given.keys() >= _NEEDED:
+        raise ValueError(f"no {', '.join(sorted(_NEEDED - given.keys()))}")
     if not order.argv or not _are_texts(order.argv):
         raise ValueError("no program")
-    if not _CHECKED & given.keys():
+    if _CHECKED.isdisjoint(given):
         return
     if not is_signal(order.stop_signal):
         raise ValueError(f"no signal {order.stop_signal}")

@@ -91,15 +91,12 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
             return None
         try:
             order = read_order(directory)
-            if order.key != os.path.basename(path):
+            if order.key != path.rpartition(os.sep)[2]:
                 # Settled, and used again by an attempt that nobody has confirmed yet (I1): it would
                 # begin too early, and with the secrets of this one.
                 log_line(f"{path} was settled; {order.key} has its directory, and is left alone")
                 return None
-            wanted = [*order.secrets, *order.secret_files, *order.payload_secrets]
-            if order.private_input:
-                wanted.append(PRIVATE_INPUT)
-            if missing := [name for name in wanted if name not in secrets]:
+            if missing := _missing(order, secrets):
                 log_line(f"{path} needs secrets that did not come with the request: {missing}")
                 return None
             if order.private_input:
@@ -109,9 +106,10 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
                 head = {name: secrets[name] for name in order.payload_secrets}
                 order = order._replace(payload=json.dumps(head).encode() + b"\n" + order.payload)
             # Everything that a full disk can refuse comes first: then the attempt has not begun.
-            files = SecretFiles(order, secrets)
-            if files.shared:
-                order = order._replace(options={**order.options, "secrets": files.shared})
+            if order.secret_files:
+                files = SecretFiles(order, secrets)
+                if files.shared:
+                    order = order._replace(options={**order.options, "secrets": files.shared})
             attempt = AttemptRunner(directory, order, shim, secrets, files)
         except FileNotFoundError:
             # Settled meanwhile, and used again: nothing of it may be touched.
@@ -129,7 +127,7 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
         env = order.env
         if order.secrets:
             env = {**env, **{name: secrets[name] for name in order.secrets}}
-        if order.secret_files:
+        if files is not None:
             env = {**env, **files.variables}
         return _run(attempt, directory, order, env)
     finally:
@@ -137,6 +135,14 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
             files.remove()
         directory.leave()
         directory.close()
+
+
+def _missing(order: Order, secrets: Mapping[str, str]) -> list[str]:
+    """Names of secrets that the order needs and nobody has given."""
+    wanted = [*order.secrets, *order.secret_files, *order.payload_secrets]
+    if order.private_input:
+        wanted.append(PRIVATE_INPUT)
+    return [name for name in wanted if name not in secrets] if wanted else wanted
 
 
 def _run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     yield clock
 
 
-def watch(state: Path, limit: float | None) -> Absence:
+def watch(state: Path, limit: float) -> Absence:
     return Absence(str(state / "contact"), limit, boot_id())
 
 
@@ -44,13 +43,6 @@ def test_what_is_noted_is_seen(tmp_path: Path, clock: SimpleNamespace) -> None:
     assert long.expired(60.0) is None, "it is read again"
     clock.now += 60
     assert long.expired(120.0) == "stopped: the server was away for 1m1s"
-
-
-def test_a_job_without_a_limit_is_never_ended(tmp_path: Path) -> None:
-    ContactNote(tmp_path / "contact").note(0.0)
-    absence = watch(tmp_path, None)
-    assert absence.check_at is None
-    assert absence.expired(time.monotonic()) is None
 
 
 def test_the_next_look_is_due_when_it_may_be_too_long(

@@ -44,10 +44,10 @@ def test_a_reused_shim_has_one_socket_for_all_its_attempts(
     control = ControlSocket(reused=True)
     for folder in [*places, *places]:
         folder.enter()
-        control.appear(folder)
+        listening = control.appear(folder)
         found.add(inode())
         send_datagram(Path("."), CONTROL, b"hello")
-        assert control.receive() == b"hello"
+        assert listening.receive() == b"hello"
         control.vanish()
         assert os.listdir(".") == []
     assert len(found) == 1 and os.listdir(shims) == [str(os.getpid())]
@@ -99,9 +99,9 @@ def test_the_name_of_a_dead_shim_is_taken_over(places: list[Folder], reused: boo
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
         dead.bind(CONTROL)
     control = ControlSocket(reused)
-    control.appear(places[0])
+    listening = control.appear(places[0])
     send_datagram(Path("."), CONTROL, b"hello")
-    assert control.receive() == b"hello"
+    assert listening.receive() == b"hello"
     control.vanish()
     control.close()
     assert os.listdir(".") == []
@@ -116,9 +116,9 @@ def test_without_its_place_a_shim_makes_a_socket_for_each_attempt(
     (tmp_path / SHIMS_FOLDER / str(os.getpid())).unlink()
     for folder in places:
         folder.enter()
-        control.appear(folder)
+        listening = control.appear(folder)
         send_datagram(Path("."), CONTROL, b"hello")
-        assert control.receive() == b"hello"
+        assert listening.receive() == b"hello"
         control.vanish()
         assert os.listdir(".") == []
     control.close()

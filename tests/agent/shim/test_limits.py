@@ -49,7 +49,9 @@ class Case:
         self.ending = Ending(order)
         workload: Any = self.workload
         termination = Termination(self.ending, self.timeline, workload)
-        absence = Absence(str(state / "contact"), order.stop_after, boot_id())
+        absence = None
+        if order.stop_after is not None:
+            absence = Absence(str(state / "contact"), order.stop_after, boot_id())
         self.limits = Limits(order, workload, absence, self.ending, termination, self.timeline)
         self.limits.start(100.0)
 
@@ -62,6 +64,7 @@ class Case:
 
 
 def test_without_limits_nothing_is_ever_due(tmp_path: Path) -> None:
+    ContactNote(tmp_path / "contact").note(0.0)
     case = Case(tmp_path)
     assert case.next_check() is None
     case.limits.enforce(1e9)

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from remote_agent.processes.types import (
     NOT_EXECUTABLE,
+    NOTHING_SWEPT,
     ExitStatus,
     SpawnFailed,
     Swept,
@@ -188,7 +189,7 @@ def sweep(leader: int, limit: float = 5.0) -> Swept:
     """Kill what a job's main process has left, after its end, within `limit` seconds."""
     child = _CHILDREN.pop(leader, None)
     if child is None:
-        return Swept(0, 0.0, 0.0, 0)
+        return NOTHING_SWEPT
     try:
         deadline = time.monotonic() + limit
         killed = child.job.account().active

@@ -15,9 +15,9 @@ from contextlib import suppress
 from typing import IO, Final
 
 from remote_agent.processes import (
+    NOTHING_USED,
     ExitStatus,
     SpawnFailed,
-    Usage,
     exit_status,
     memory_file,
     spawn,
@@ -56,7 +56,7 @@ class Call:
     ) -> None:
         """`output`: where it writes; None: to be `said`."""
         self._said: IO[bytes] | None = None
-        self.usage = Usage(0.0, 0.0, 0)
+        self.usage = NOTHING_USED
         if output is None:
             # Only then: what it imports would be in the memory of all shims.
             import tempfile

@@ -36,15 +36,20 @@ class Confinement:
         self.note = ""
         """A sentence when the group could not be had and the weaker way is used."""
         self.peak = 0
-        limits = Limits(order.memory_limit, order.cpu_weight, order.io_weight)
-        if order.cgroup is not None and any(limit is not None for limit in limits):
-            try:
-                self._group = Group.create(order.cgroup, order.key, limits)
-            except OSError as error:
-                self.note = f"no cgroup for this attempt: {error}"
+        if order.cgroup is not None:
+            self._make_group(order.cgroup)
         watched = self._limit is not None and self._group is None
         self.check_at: float | None = 0.0 if watched else None
         """When `exceeded` wants to be asked, in monotonic seconds; None for never."""
+
+    def _make_group(self, delegated: str) -> None:
+        order = self._order
+        limits = Limits(order.memory_limit, order.cpu_weight, order.io_weight)
+        if any(limit is not None for limit in limits):
+            try:
+                self._group = Group.create(delegated, order.key, limits)
+            except OSError as error:
+                self.note = f"no cgroup for this attempt: {error}"
 
     @property
     def folder(self) -> str | None:

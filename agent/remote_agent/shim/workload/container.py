@@ -18,6 +18,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from remote_agent.processes import (
+    NOTHING_USED,
     ExitStatus,
     SpawnFailed,
     Swept,
@@ -80,7 +81,7 @@ class ContainerWorkload:
         self._ends: JobPipes | None = None
         self._ended: ExitStatus | None = None
         """How the client has ended that carried the job's output."""
-        self._used = Usage(0.0, 0.0, 0)
+        self._used = NOTHING_USED
         self._out_of_memory = self._stopping = False
         self.steps: list[Step] = []
         self.note = ""

@@ -16,6 +16,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from remote_agent.processes import (
+    NOTHING_SWEPT,
+    NOTHING_USED,
     ExitStatus,
     SpawnFailed,
     Swept,
@@ -169,7 +171,7 @@ class ForkedWorkload(ProcessWorkload):
             return super().sweep()
         self._confinement.kill()
         if not self._keeper_pid:
-            return Swept(0, 0.0, 0.0, 0)
+            return NOTHING_SWEPT
         swept = sweep_forked(self._keeper_pid)
         self._used = self._account()
         return swept
@@ -181,7 +183,7 @@ class ForkedWorkload(ProcessWorkload):
             self._keeper.send(b"done")
             return usage_in(json.loads(self._keeper.recv(_LARGEST)))
         except (OSError, ValueError, AttributeError):
-            return Usage(0.0, 0.0, 0)
+            return NOTHING_USED
 
     def close(self) -> None:
         """Let go of the keeper, which ends what may be left."""

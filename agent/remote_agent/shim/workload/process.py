@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from remote_agent.processes import (
+    NOTHING_SWEPT,
+    NOTHING_USED,
     READ,
     ExitStatus,
     ExitWatch,
@@ -46,8 +48,8 @@ class ProcessWorkload:
         self._order = order
         self._confinement = Confinement(order, guarded)
         self._watch: ExitWatch | None = None
-        self._used = Usage(0.0, 0.0, 0)
-        self._swept = Swept(0, 0.0, 0.0, 0)
+        self._used = NOTHING_USED
+        self._swept = NOTHING_SWEPT
         self._detached = False
         self.note = self._confinement.note
         self.steps: Sequence[Step] = ()
@@ -170,11 +172,13 @@ class ProcessWorkload:
 
     def usage(self) -> Usage:
         """CPU seconds of the main process and of what was swept, the largest memory of any."""
-        used, swept = self._used, self._swept
+        used, swept, peak = self._used, self._swept, self._confinement.peak
+        if swept is NOTHING_SWEPT and peak <= used.max_rss:
+            return used
         return Usage(
             used.cpu_user + swept.cpu_user,
             used.cpu_system + swept.cpu_system,
-            max(used.max_rss, self._confinement.peak),
+            max(used.max_rss, peak),
         )
 
     def close(self) -> None:
