@@ -335,7 +335,8 @@ class Database(Protocol):
         `then` is called with the result before any later commit is published: what it sets can
         be kept up by the change sets. `long`: it may take its time, and must not hold up others;
         with it there is no such order. `ahead`: it may also see what was run since the last commit,
-        and may be undone: for those whose only conclusion is a write that looks again.
+        and may be undone: for those whose only conclusion is a write that looks again, or who
+        would rather heed a wish too soon than commit for themselves.
         """
 
     def opened(self, transaction: Transaction) -> None:

@@ -70,7 +70,8 @@ class PrivateInputs(Repository):
             row = reader.one(_OF, {"of": job})
             return None if row is None else _sealed(row)
 
-        return await self._database.read(read)
+        # No commit for each such job; it is taken away with the end of its job only.
+        return await self._database.read(read, ahead=True)
 
     async def has_private_inputs(self) -> bool:
         """Whether any is kept."""

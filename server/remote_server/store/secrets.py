@@ -124,7 +124,9 @@ class Secrets(Repository):
                 if row is not None
             }
 
-        return await self._database.read(read)
+        # A commit of what others wrote, for each job with secrets, would cost more than all of
+        # this. What may be undone is somebody's wish, and no queue's that was not named in it.
+        return await self._database.read(read, ahead=True)
 
     async def secret_scopes(self, names: Sequence[str]) -> dict[str, Scope]:
         """Whose those of these secrets are that there are."""

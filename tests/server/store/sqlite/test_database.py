@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,10 @@ from sqlalchemy import bindparam, insert, select
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import NotFound, StoreUnavailable
 from remote_server.store.ports import OperationFault, Reader, Transaction, Urgency
+from remote_server.store.private_inputs import PrivateInputs
+from remote_server.store.repository import Ulids
 from remote_server.store.schema import meta
+from remote_server.store.secrets import Secrets
 from remote_server.store.sqlite.database import SqliteDatabase, SqlitePorts
 from remote_server.store.sqlite.opening import prepare
 from tests.support.stored import NOW
@@ -449,6 +453,19 @@ async def ran(
     )
     await heard.wait()
     return futures
+
+
+async def test_what_a_job_is_given_is_read_without_a_commit(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, commits = waiting(path, monkeypatch)
+    (future,) = await ran(database, offering("a"))
+    ulids = Ulids(os.urandom)
+    assert await Secrets(database, ulids).sealed_secrets(["TOKEN"]) == {}
+    assert await PrivateInputs(database, ulids).sealed_input("J") is None
+    assert commits == [] and not future.done()
+    await database.close()
+    assert future.done()
 
 
 async def test_an_end_shares_the_commit_of_the_acceptance_that_follows(
