@@ -149,9 +149,10 @@ def write_directory(
 
 
 def _write_order(directory: str, order: Order, offer: Offer, boot_id: str) -> None:
-    text = offer.model_dump_json(exclude_none=True)
-    body = f'{{"v":{VERSION},"boot_id":{json.dumps(boot_id)},"offer":{text}}}\n'
-    _write(f"{directory}{os.sep}{ORDER}", order.line(encoded) + body.encode(), 0o600, KEEP)
+    # As model_dump_json does, without its frame of Python, and as bytes at once.
+    text = offer.__pydantic_serializer__.to_json(offer, exclude_none=True)
+    body = b'{"v":%d,"boot_id":%s,"offer":%s}\n' % (VERSION, encoded(boot_id), text)
+    _write(f"{directory}{os.sep}{ORDER}", order.line(encoded) + body, 0o600, KEEP)
 
 
 def _put_file(work: Path, file: WorkFile) -> None:

@@ -45,6 +45,7 @@ AS_GIVEN: Final = {
 }
 """Fields of a job that stand in its order as they are, and their names there; a test sees that both
 have the same default."""
+_AS_GIVEN: Final = frozenset(AS_GIVEN)
 _WEIGHED: Final = frozenset({"memory_limit", "cpu_weight", "io_weight"})
 _MASKED: Final = frozenset({"secrets", "relay", "mask"})
 _N = TypeVar("_N", int, float)
@@ -101,9 +102,7 @@ def make_order(
             "take them as variables, or choose other agents by labels"
         )
     # Only what the job was given: a model's fields are slow to read, and most jobs have few.
-    fields: dict[str, Any] = {
-        name: getattr(spec, field) for field, name in AS_GIVEN.items() if field in given
-    }
+    fields: dict[str, Any] = {AS_GIVEN[name]: getattr(spec, name) for name in given & _AS_GIVEN}
     home = str(paths.home)
     work_dir = f"{home}{os.sep}{WORK}" if paths.elsewhere is None else str(paths.elsewhere)
     if paths.apart:
