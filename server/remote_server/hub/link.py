@@ -137,6 +137,8 @@ class Link:
                     for text in messages_of(frame.data):
                         wait = max(wait, await self._text(text))
                         turn += 1
+                        if self.closed:
+                            break
                     if mine and not outbox.flush():
                         await outbox.drain()
                 elif frame.type is WSMsgType.BINARY:
@@ -146,6 +148,9 @@ class Link:
                 elif frame.type is WSMsgType.ERROR:
                     # The WebSocket layer has closed it, with a code of RFC 6455.
                     self._say("link broken", reason=str(frame.data))
+                if self.closed:
+                    # Whatever else is here already is heard by nobody.
+                    break
                 working = self._executor.working
                 if len(working) > MOST_IN_FLIGHT:
                     await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)

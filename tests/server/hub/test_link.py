@@ -12,7 +12,7 @@ from structlog.testing import LogCapture
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import decode_from_server, encode, messages_of
+from remote_protocol.codec import decode_from_agent, decode_from_server, encode, messages_of
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_CHUNK_FRAME, MAX_PAYLOAD
 from remote_protocol.messages import Phase
@@ -64,6 +64,27 @@ async def test_what_comes_before_a_bad_message_of_a_frame_is_heard(place: LiveHu
         assert (await agent.hear(m.HeartbeatAck)).seq == 1
         assert "not a message" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.BAD_MESSAGE
+
+
+async def test_nothing_is_read_after_the_message_that_closes_a_link(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def reading(text: str) -> m.AgentMessage:
+        read.append(text)
+        return decode_from_agent(text)
+
+    async with place.agent() as agent:
+        await agent.hello()
+        monkeypatch.setattr(place.hub._links["a"].session, "_heartbeat", lambda message: 1 // 0)
+        monkeypatch.setattr(module, "decode_from_agent", reading)
+        beats = [encode(m.Heartbeat(seq=number)) for number in range(1, 4)]
+        # Both frames are there when the first is read.
+        await agent.say("\n".join(beats))
+        await agent.say(beats[0])
+        assert await agent.closed() == CloseCode.INTERNAL
+    assert read == beats[:1]
 
 
 async def test_too_many_messages_in_a_frame_close_the_link(place: LiveHub) -> None:
