@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 
 from remote_protocol.api.agents import AgentChange
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.messages import Hello
+from remote_protocol.messages import Hello, Resync
 from remote_protocol.spec import JobSpec
 from remote_server.agent_logs import AgentLogs
 from remote_server.artifacts import ArtifactStore
@@ -27,6 +27,7 @@ from remote_server.domain.held_lease import LeaseState
 from remote_server.domain.model import SYSTEM, Clock, Lease, Outcome, Token
 from remote_server.errors import ServerError, Stale, StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms
+from remote_server.hub.link import Link
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
 from remote_server.secrets.source import GivenKeys
@@ -141,13 +142,33 @@ class _Store(Store):
 
 
 class _Hub(Hub):
-    """The real hub, counting the offers whose commits failed."""
+    """The real hub, counting the offers whose commits failed. Their agents get nothing more before
+    they were asked for a hello (docs/decisions/0046-offers-before-commits.md)."""
 
     seen: Counter[str]
+    doubted: set[Link]
+    """Links of those agents, until then."""
 
     def doubt(self, lease: Lease) -> None:
         self.seen["doubted offer"] += 1
         super().doubt(lease)
+        link, slot = self.holder(lease.agent), self.slot(lease.agent)
+        if link is not None and slot is not None:
+            assert not slot.eligible, f"{lease.agent} would be offered more"
+            self.doubted.add(link)
+
+    def offer(self, lease: Lease) -> None:
+        assert self.holder(lease.agent) not in self.doubted, f"{lease.agent} is offered more"
+        super().offer(lease)
+
+    def _recovered(self) -> None:
+        super()._recovered()
+        for link in self.doubted:
+            says = link._outbox._waiting or ()
+            if not link.closed and not any(isinstance(message, Resync) for message in says):
+                fault = {"message": f"{link.name} is not asked what it has of its offers"}
+                asyncio.get_running_loop().call_exception_handler(fault)
+        self.doubted.clear()
 
 
 class Server:
@@ -198,7 +219,7 @@ class Server:
         inputs = cast(InputStore, self.inputs)
         files = Files(logs, inputs, no_logs, vault, no_artifacts, no_contents)
         self.hub = hub = _Hub(store, files, TERMS, signal.wake, self.clock, self._rng.random)
-        hub.seen = machine.seen
+        hub.seen, hub.doubted = machine.seen, set()
         dispatcher = Dispatcher(store, hub, self.clock, signal)
         sweeper = Sweeper(store, hub, self.clock, SWEEPING)
         for listener in (
