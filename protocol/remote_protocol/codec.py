@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from typing import Final, NamedTuple, TypeVar, get_args
+from typing import Final, NamedTuple, TypeVar, final, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -40,11 +40,25 @@ _ARTIFACT_HEADER: Final = HEADER_SIZE + _NUMBER.size
 _TOGETHER: Final = 16 * 1024
 """Characters of messages that are put into one frame: far below what either side reads as one."""
 _M = TypeVar("_M")
-_S = TypeVar("_S", bound=Message)
 _LATER: Final = ConfigDict(defer_build=True)
 """A program decodes the messages of one direction: the other is never made ready."""
 _FROM_AGENT: Final[TypeAdapter[AgentMessage]] = TypeAdapter(AgentMessage, config=_LATER)
 _FROM_SERVER: Final[TypeAdapter[ServerMessage]] = TypeAdapter(ServerMessage, config=_LATER)
+
+
+@final
+class WrittenOffer(NamedTuple):
+    """An offer whose specification is there as JSON, as most are when they are made."""
+
+    attempt: AttemptId
+    spec: str
+    """As `JobSpec.short_json` writes it."""
+    max_log: int | None
+    """The job's cap of its log, where the specification has none."""
+    serial: int
+
+
+_S = TypeVar("_S", bound=Message | WrittenOffer)
 
 
 class Chunk(NamedTuple):
@@ -103,11 +117,13 @@ def _rebuild(union: object) -> None:
         kind.model_rebuild()
 
 
-def encode(message: Message) -> str:
+def encode(message: Message | WrittenOffer) -> str:
     """The JSON text of a message."""
     # By type: a model's `isinstance` runs Python, for each message that is none.
+    if type(message) is WrittenOffer:
+        return _written_offer(message)
     if type(message) is Offer:
-        return _offer(message)
+        return _offer(message.attempt, message.serial, message.spec.short_json)
     # As model_dump_json does, without its frame of Python and its eighteen arguments.
     return message.__pydantic_serializer__.to_json(message, exclude_none=True).decode()
 
@@ -138,11 +154,18 @@ def messages_of(frame: str) -> list[str]:
     return texts
 
 
-def _offer(offer: Offer) -> str:
+def _offer(attempt: AttemptId, serial: int, spec: str) -> str:
     # Most of a specification has its default: two thirds of the bytes, and of the work to read
     # them.
-    head = f'{{"type":"offer","attempt":"{offer.attempt}","serial":{offer.serial},"spec":'
-    return f"{head}{offer.spec.short_json}}}"
+    return f'{{"type":"offer","attempt":"{attempt}","serial":{serial},"spec":{spec}}}'
+
+
+def _written_offer(offer: WrittenOffer) -> str:
+    spec = offer.spec
+    if offer.max_log is not None:
+        rest = spec[1:]
+        spec = f'{{"max_log":{offer.max_log}{"" if rest == "}" else ","}{rest}'
+    return _offer(offer.attempt, offer.serial, spec)
 
 
 def decode_from_agent(text: str | bytes) -> AgentMessage:

@@ -22,7 +22,7 @@ from remote_protocol.limits import (
     PROTOCOL_VERSION,
 )
 from remote_protocol.messages import Accept, Ack, Ended, Hello, Offer, Refusal, Refuse, Settled
-from remote_protocol.spec import CommandSpec, PythonSpec
+from remote_protocol.spec import CommandSpec, JobSpec, PythonSpec
 from remote_protocol.states import EndReason
 from tests.support.frames import encode_chunk
 
@@ -126,6 +126,30 @@ def test_an_offer_says_only_what_is_no_default() -> None:
     assert codec.decode_from_server(codec.encode(Offer(attempt=FIRST, spec=other))) == Offer(
         attempt=FIRST, spec=other
     )
+
+
+@pytest.mark.parametrize("max_log", [None, 5000])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        CommandSpec(command=["true"]),
+        PythonSpec(module="calendar", env={"A": "\u2028é\n"}, labels={"a": "b"}),
+        CommandSpec(command=["a\n"], private_input=True),
+    ],
+)
+def test_an_offer_of_a_stored_specification_is_like_any_other(
+    spec: JobSpec, max_log: int | None
+) -> None:
+    written = codec.encode(codec.WrittenOffer(FIRST, spec.short_json, max_log, 7))
+    wanted = spec.model_copy(update={"max_log": max_log})
+    assert codec.decode_from_server(written) == Offer(attempt=FIRST, spec=wanted, serial=7)
+    if max_log is None:
+        assert written == codec.encode(Offer(attempt=FIRST, spec=spec, serial=7))
+
+
+def test_a_stored_specification_without_a_field_is_capped() -> None:
+    written = codec.encode(codec.WrittenOffer(FIRST, "{}", 5000, 0))
+    assert json.loads(written)["spec"] == {"max_log": 5000}
 
 
 def test_bytes_are_read_as_well() -> None:

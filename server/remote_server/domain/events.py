@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import field
 
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import WrittenOffer
 from remote_protocol.errors import CloseCode
 from remote_protocol.frozen import frozen
 from remote_protocol.messages import (
@@ -249,7 +250,7 @@ Event = (
 class Send:
     """Put a message on the link."""
 
-    message: ServerMessage
+    message: ServerMessage | WrittenOffer
 
 
 @frozen

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from types import MappingProxyType
 from typing import Final
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import WrittenOffer
 from remote_protocol.states import EndReason
 from remote_server.domain.changes import (
     Accepted,
@@ -125,11 +127,15 @@ class Leases:
         return [self._offer(held) for held in sorted(open_, key=lambda held: held.serial or 0)]
 
     def _offer(self, held: HeldLease) -> Send:
-        spec = held.lease.spec
-        if self._max_log is not None and (spec.max_log is None or spec.max_log > self._max_log):
-            # The shim keeps head and tail: nobody can fill the server's disk with one job.
-            spec = spec.model_copy(update={"max_log": self._max_log})
-        return Send(m.Offer(attempt=held.lease.key, spec=spec, serial=held.serial or 0))
+        lease, spec, most = held.lease, held.lease.spec, self._max_log
+        # The shim keeps head and tail: nobody can fill the server's disk with one job.
+        lower = most if most is not None and most < (spec.max_log or inf) else None
+        if lease.text is not None and (lower is None or spec.max_log is None):
+            # As it was stored: it need not be written once more.
+            return Send(WrittenOffer(lease.key, lease.text, lower, held.serial or 0))
+        if lower is not None:
+            spec = spec.model_copy(update={"max_log": lower})
+        return Send(m.Offer(attempt=lease.key, spec=spec, serial=held.serial or 0))
 
     def withdraw_offers(self, detail: str) -> list[Effect]:
         """Give back what was not accepted: it has never run and never will."""

@@ -182,6 +182,8 @@ class Lease:
     cancel_detail: str = ""
     may_return: bool = False
     """The attempt was given up as lost, but by the job's policy its return is welcome."""
+    text: str | None = field(default=None, compare=False, repr=False)
+    """The specification as it is offered, where it is at hand."""
 
 
 @frozen

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import WrittenOffer
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Confirm, Ended, ServerMessage
 from remote_server.domain.changes import Accepted, Finished, Withdrawn
@@ -52,7 +53,7 @@ class Carrier(Protocol):
     def feed(self, event: Event) -> None:
         """Tell the session what came of an effect."""
 
-    def send(self, message: ServerMessage) -> None:
+    def send(self, message: ServerMessage | WrittenOffer) -> None:
         """Send a message to the agent."""
 
     def send_inputs(self) -> None:

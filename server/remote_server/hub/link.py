@@ -14,7 +14,13 @@ import structlog
 from aiohttp import WSMsgType
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import ArtifactChunk, decode_chunk, decode_from_agent, messages_of
+from remote_protocol.codec import (
+    ArtifactChunk,
+    WrittenOffer,
+    decode_chunk,
+    decode_from_agent,
+    messages_of,
+)
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.messages import (
     AgentMessage,
@@ -325,7 +331,7 @@ class Link:
 
     # What the executor asks --------------------------------------------------------------------
 
-    def send(self, message: ServerMessage) -> None:
+    def send(self, message: ServerMessage | WrittenOffer) -> None:
         """Send a message when its turn comes."""
         if not self.closed:
             self._outbox.put(message)

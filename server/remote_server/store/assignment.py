@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 from sqlalchemy import bindparam, insert, literal_column, select, update
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.decisions import Snapshot, is_told
 from remote_server.domain.demand import demand_from, policy_from
@@ -20,7 +19,7 @@ from remote_server.store.members import admits, member_moved
 from remote_server.store.ports import Elsewhere, Row, Transaction, Urgency
 from remote_server.store.repository import Repository
 from remote_server.store.schema import HELD, attempts, jobs, specs
-from remote_server.store.specifications import Specs
+from remote_server.store.specifications import KnownSpec, Specs
 
 _CANDIDATE: Final = (
     select(
@@ -190,13 +189,19 @@ class Assignments(Repository):
         )
         return _mapped(writing, leases_of)
 
-    def _lease_of(self, given: Given, spec: JobSpec | None) -> Lease:
+    def _lease_of(self, given: Given, known: KnownSpec | None) -> Lease:
         key, agent, demand, stored = given
-        if spec is None:
+        if known is not None:
+            spec = known.spec
+        else:
             assert stored is not None
             spec = self.specs.parse(key.job, stored.spec, stored.bulk)
+            # It is remembered if it is small: nobody keeps megabytes twice.
+            known = self.specs.known(key.job)
+        text = None if known is None else known.text
         wanted = demand_from(demand)
-        return Lease(key, agent, AttemptState.OFFERED, wanted.queue, wanted.weight, spec)
+        state = AttemptState.OFFERED
+        return Lease(key, agent, state, wanted.queue, wanted.weight, spec, text=text)
 
 
 def _mapped(

@@ -223,7 +223,7 @@ class Jobs(DefaultQueue):
             return stored
 
         for job, spec, stored_as in zip(ids, wanted, texts, strict=True):
-            self.specs.remember(job, spec, stored_as.size)
+            self.specs.remember(job, spec, stored_as.spec, stored_as.bulk)
         # Before it is written, so that the dispatcher is woken first: what it gives of these shares
         # the commit.
         self.arrivals.expect(

@@ -111,20 +111,28 @@ def _together(text: str, other: str | None) -> str:
     return other if text == "{}" else f"{text[:-1]},{other[1:]}"
 
 
+class KnownSpec(NamedTuple):
+    """A specification, and its text."""
+
+    spec: JobSpec
+    text: str
+    """JSON, as `JobSpec.short_json`."""
+
+
 class Specs:
     """Parses specifications, and remembers the last small ones: a job that was just submitted is
     offered a moment later."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, JobSpec] = OrderedDict()
+        self._known: OrderedDict[str, KnownSpec] = OrderedDict()
 
     def parse(self, job: str, text: str, bulk: str | None = None) -> JobSpec:
         """The specification of a job from its stored texts."""
-        spec = self._known.get(job)
-        if spec is None:
-            whole = _together(text, bulk)
-            spec = JobSpec.model_validate_json(whole)
-            self.remember(job, spec, len(whole))
+        known = self._known.get(job)
+        if known is not None:
+            return known.spec
+        spec = JobSpec.model_validate_json(_together(text, bulk))
+        self.remember(job, spec, text, bulk)
         return spec
 
     def parse_listed(
@@ -136,13 +144,13 @@ class Specs:
         spec = JobSpec.model_validate_json(_together(text, excerpt))
         return spec, tuple(json.loads(excerpt))
 
-    def known(self, job: str) -> JobSpec | None:
+    def known(self, job: str) -> KnownSpec | None:
         """The specification, if it is remembered."""
         return self._known.get(job)
 
-    def remember(self, job: str, spec: JobSpec, size: int) -> None:
-        """Keep a specification whose text has `size` characters, if it is small."""
-        if size <= _SMALL:
-            self._known[job] = spec
+    def remember(self, job: str, spec: JobSpec, text: str, bulk: str | None = None) -> None:
+        """Keep a specification and its stored texts, if it is small."""
+        if len(text) + len(bulk or "") <= _SMALL:
+            self._known[job] = KnownSpec(spec, _together(text, bulk))
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)

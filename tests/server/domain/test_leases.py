@@ -9,6 +9,7 @@ import pytest
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import WrittenOffer, decode_from_server, encode
 from remote_protocol.messages import Phase, Refusal, Verdict
 from remote_protocol.states import AttemptState
 from remote_server.domain import changes as ch
@@ -300,6 +301,20 @@ def test_an_offer_bounds_the_log_of_its_job() -> None:
     assert [offered(), offered(max_log=5_000), offered(max_log=50_000)] == [10_000, 5_000, 10_000]
     # What is stored stays what was asked for.
     assert leases.held[KEY].lease.spec.max_log == 50_000
+
+
+@pytest.mark.parametrize("bound", [None, 10_000])
+@pytest.mark.parametrize("max_log", [None, 5_000, 50_000])
+def test_a_stored_specification_is_offered_as_it_is(max_log: int | None, bound: int | None) -> None:
+    spec = SPEC.model_copy(update={"max_log": max_log})
+    without, having = Leases(bound), Leases(bound)
+    (plain,) = without.offer(replace(lease(), spec=spec))
+    (said,) = having.offer(replace(lease(), spec=spec, text=spec.short_json))
+    assert isinstance(plain, Send) and isinstance(said, Send)
+    assert isinstance(said.message, WrittenOffer) is (max_log != 50_000 or bound is None)
+    assert decode_from_server(encode(said.message)) == plain.message
+    # And whenever it is said again.
+    assert having.offers() == [said]
 
 
 def test_an_acceptance_is_confirmed_with_the_jobs_private_input() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.model import Demand
 from remote_server.store import Store
+from remote_server.store.specifications import Specs
 from tests.support.stored import NOW, offered, submitted
 
 PLAIN = Demand("default", (), None)
@@ -24,6 +26,19 @@ async def test_assigning_makes_leases(store: Store) -> None:
     assert (found.state, found.agent, found.attempt) == (JobState.ASSIGNED, "host1", 1)
     assert found.assigned_at == NOW + 2
     assert await store.leases_of("host1") == {lease.key: lease}
+
+
+async def test_a_small_specification_comes_as_it_is_stored(store: Store) -> None:
+    for remembered in (True, False):
+        job = await submitted(store, labels={"a": "ä"}, private_input=True)
+        if not remembered:
+            store.specs = Specs()
+        (lease,) = await store.assign([(job, "host1")], NOW)
+        assert lease.text == lease.spec.short_json
+        assert json.loads(lease.text)["labels"] == {"a": "ä"}
+    job = await submitted(store, env={"X": "x" * 10_000})
+    (lease,) = await store.assign([(job, "host1")], NOW)
+    assert lease.text is None
 
 
 async def test_only_waiting_jobs_are_assigned(store: Store) -> None:
