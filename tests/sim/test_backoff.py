@@ -61,6 +61,9 @@ class ShortLink:
     def write(self, frame: str | memoryview) -> None:
         raise AssertionError("nobody writes")
 
+    def flush(self) -> None:
+        """There is nothing."""
+
     async def drain(self) -> None:
         raise AssertionError("nobody writes")
 

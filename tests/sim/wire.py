@@ -102,6 +102,9 @@ class AgentSocket:
     def write(self, frame: str | memoryview) -> None:
         self.wire.send_up(frame if isinstance(frame, str) else bytes(frame))
 
+    def flush(self) -> None:
+        """Frames leave at once here."""
+
     async def drain(self) -> None:
         raise AssertionError("the world takes the uploader's steps")
 

@@ -76,7 +76,10 @@ class WebSocket(Protocol):
         """The next frame. ConnectionClosed when there is none any more."""
 
     def write(self, frame: str | memoryview) -> None:
-        """Write a frame without waiting."""
+        """Put a frame behind those that leave with the next `flush`."""
+
+    def flush(self) -> None:
+        """Send what was written, without waiting."""
 
     async def drain(self) -> None:
         """Wait until what was written has room. OSError."""
@@ -164,15 +167,20 @@ class Link:
             self._waiting.append(message)
 
     def _flush(self) -> None:
-        waiting, wire = self._waiting, self._socket
-        while waiting and wire is not None:
-            wire.write(next_frame(waiting))
+        if self._socket is not None:
+            self._put(self._socket)
+            self._socket.flush()
+
+    def _put(self, wire: WebSocket) -> None:
+        while self._waiting:
+            wire.write(next_frame(self._waiting))
 
     def write(self, frame: memoryview) -> bool:
-        """Write a binary frame now; False without a link. Follow it by `drain`."""
+        """Write a binary frame; False without a link. Follow it by `drain`: until then it waits, so
+        that what is said about it meanwhile leaves with it."""
         if self._socket is None:
             return False
-        self._flush()
+        self._put(self._socket)
         self._socket.write(frame)
         return True
 

@@ -9,10 +9,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from remote_agent.connection.endpoint import Endpoint
 from remote_agent.connection.websocket import UNSENT, open_websocket
-from remote_protocol.codec import encode
+from remote_protocol.codec import HEADER_SIZE, encode, pack_header
 from remote_protocol.messages import Heartbeat
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.fake_server import TOKEN, FakeServer, until
+from tests.support.log_keys import new_key
 from tests.support.scripted import Scripted, http
 
 
@@ -20,8 +21,36 @@ async def test_frames_leave_without_a_turn_of_the_loop():
     async with FakeServer() as server:
         wire = await open_websocket(Endpoint(server.url, TOKEN))
         wire.write(encode(Heartbeat(seq=7)))
-        await wire.drain()
+        wire.flush()
         assert '"heartbeat_ack"' in str(await wire.recv())
+        await wire.close(1000, "done")
+
+
+async def test_frames_that_leave_together_are_one_write(monkeypatch: pytest.MonkeyPatch):
+    async with FakeServer() as server:
+        wire = await open_websocket(Endpoint(server.url, TOKEN))
+        written: list[bytes] = []
+        write = wire.transport.write
+
+        def noted(data: bytes) -> None:
+            written.append(data)
+            write(data)
+
+        monkeypatch.setattr(wire.transport, "write", noted)
+        key, chunk = new_key(), bytearray(HEADER_SIZE + 5)
+        pack_header(chunk, key, 0)
+        chunk[HEADER_SIZE:] = b"hello"
+        for number in (7, 8):
+            wire.write(encode(Heartbeat(seq=number)))
+        wire.write(memoryview(chunk))
+        chunk[HEADER_SIZE:] = b"other"
+        assert not written
+        wire.flush()
+        wire.flush()
+        assert len(written) == 1
+        for number in (7, 8):
+            assert f'"seq":{number}' in str(await wire.recv())
+        await until(lambda: bytes(server.logs[key]) == b"hello")
         await wire.close(1000, "done")
 
 
@@ -61,3 +90,4 @@ async def test_a_link_that_is_cut_says_so():
             await wire.recv()
         assert wire.close_reason or wire.fault
         wire.write("nobody reads this")
+        wire.flush()
