@@ -59,8 +59,8 @@ class DispatchStore(Protocol):
     ) -> Awaitable[Sequence[Lease]]:
         """Commit leases; `early` may hear of them before that, and of others than are committed."""
 
-    async def withdraw(self, key: AttemptId, detail: str, now: float) -> Outcome:
-        """Take an offer back."""
+    async def withdraw(self, key: AttemptId, detail: str, now: float, agent: str) -> Outcome:
+        """Take an offer back from its agent."""
 
     async def release_due(self, now: float) -> int:
         """Make jobs ready whose next attempt's time has come."""
@@ -83,8 +83,8 @@ class DispatchStore(Protocol):
 
 
 class _Offers:
-    """The leases of one pass: offered as soon as they are written, for what is offered has never
-    run, and does not before its acceptance is committed (ADR 2, 46)."""
+    """The leases of one pass: offered as soon as they are written, for nothing is confirmed before
+    what assigns it is committed (ADR 2, 46, 50)."""
 
     def __init__(self, links: Links) -> None:
         self._links = links
@@ -288,7 +288,7 @@ class Dispatcher:
         detail = f"the agent {lease.agent!r} left before the offer was sent"
         # Stale: it is back already, and its hello was answered with this very lease.
         with suppress(Stale):
-            await self._store.withdraw(lease.key, detail, self._clock.wall())
+            await self._store.withdraw(lease.key, detail, self._clock.wall(), lease.agent)
 
     def _servable(self, demands: dict[Demand, int]) -> list[Demand]:
         wanted = [demand for demand in demands if self._fleet.serves(demand)]

@@ -176,7 +176,9 @@ class Sweeper:
         linked = self._links.welcomed(lease.agent)
         silence = self._silence(lease.agent, now)
         idle = now - self._moved.get(lease.agent, since)
-        action = judge(lease, Seen(silence, linked, now - since, idle), limits)
+        offered = lease.state is AttemptState.OFFERED
+        unanswered = offered and self._links.unanswered(lease.agent, lease.key)
+        action = judge(lease, Seen(silence, linked, now - since, idle, unanswered), limits)
         if action is LeaseAction.KEEP:
             return
         if action is LeaseAction.HURRY:
@@ -190,11 +192,12 @@ class Sweeper:
         try:
             if action is LeaseAction.WITHDRAW:
                 quiet = f"the agent {lease.agent!r} did not accept the offer in time"
-                await self._store.withdraw(lease.key, quiet, wall)
+                await self._store.withdraw(lease.key, quiet, wall, lease.agent)
             else:
-                if linked and lease.state is AttemptState.ACCEPTED and silence < limits.offer:
+                waits = lease.state is not AttemptState.RUNNING
+                if linked and waits and silence < limits.offer:
                     quiet = unstarted_detail(lease.agent, limits.start)
-                await self._store.lose(lease.key, quiet, wall)
+                await self._store.lose(lease.key, quiet, wall, lease.agent)
         except Stale:
             # Its agent reported something in this very moment: that counts.
             return

@@ -140,6 +140,26 @@ async def test_an_offer_that_nobody_takes_goes_back(store: Store) -> None:
     assert await scene.state(again.key) is JobState.ASSIGNED
 
 
+async def test_an_offer_that_may_have_been_confirmed_is_not_given_to_another_agent(
+    store: Store,
+) -> None:
+    """The server died between a confirmation and the commit of its acceptance; or its session was
+    suspended then."""
+    scene = Scene(store)
+    away = await offered(store, on_disconnect={"lost_after": 300})
+    held = await offered(store, "b", on_disconnect={"lost_after": 300})
+    scene.links.connect("b")
+    scene.links.answered.add(held.key)
+    await scene.pass_by(55, beat=("b",))
+    await scene.pass_by(240, beat=("b",))
+    assert await scene.state(away.key) is JobState.ASSIGNED
+    assert [how[:2] for how in scene.links.ended] == [("b", held.key)], "it did not start it"
+    await scene.pass_by(10)
+    job = await store.job(away.key.job)
+    assert (job.state, job.end_reason) == (JobState.FAILED, EndReason.LOST)
+    assert "was silent for" in str(job.end_detail)
+
+
 async def test_a_cancelled_job_of_a_silent_agent_is_ended(store: Store) -> None:
     scene = Scene(store)
     key = await running(store, grace_period=5)

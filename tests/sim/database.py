@@ -1,4 +1,5 @@
-"""The server's database: SQLite in memory. What was committed survives a crash of the server."""
+"""The server's database: SQLite in memory. What was committed survives a crash of the server; what
+was synced, also a power cut of its host."""
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ _ATTEMPTS = "SELECT job, number, agent, state, log_complete, end_detail FROM att
 
 _TOLD = ("UPDATE jobs", "UPDATE attempts", "INSERT INTO attempts", "DELETE FROM")
 """How statements begin that change what is read here; those for many rows are all taken to."""
+_SYNCED = "PRAGMA synchronous = "
 
 
 class JobRow(NamedTuple):
@@ -72,6 +74,8 @@ class _Connection(sqlite3.Connection):
         if text != "COMMIT":
             if text.startswith(_TOLD):
                 self.file.changed = True
+            elif text.startswith(_SYNCED):
+                self.file.synced = text.endswith("FULL")
             return super().execute(text, parameters)
         self.file.committing()
         cursor = super().execute(text)
@@ -109,6 +113,10 @@ class DatabaseFile:
         self.works = True
         self.changed = False
         """Something was written that the world wants to know."""
+        self.synced = True
+        """Commits wait for the disk."""
+        self._on_disk = b""
+        """What a power cut leaves."""
         self.jobs: dict[str, JobRow] = {}
         self.attempts: dict[AttemptId, AttemptRow] = {}
         self.committing = before_commit
@@ -119,10 +127,11 @@ class DatabaseFile:
         connection.file = self
         self.restore({})
 
-    def connect(self, _: Path, __: Durability) -> sqlite3.Connection:
+    def connect(self, _: Path, durability: Durability) -> sqlite3.Connection:
         """Open it."""
         if not self.works:
             raise sqlite3.OperationalError("unable to open database file")
+        self.synced = durability == "full"
         return self._connection
 
     def crash(self) -> None:
@@ -130,8 +139,15 @@ class DatabaseFile:
         self._connection.close()
         self.works = True
 
+    def power_cut(self) -> None:
+        """The host that it is on was without power: what was not synced is gone. Nobody uses it."""
+        self._connection.deserialize(self._on_disk)
+        self.reload()
+
     def committed(self) -> None:
         """A commit is done: read what is there now."""
+        if self.synced:
+            self._on_disk = self._connection.serialize()
         if self.changed:
             self.changed = False
             self.reload()
@@ -178,6 +194,7 @@ class DatabaseFile:
                 row = ", ".join("?" * len(rows[0]))
                 insert = f"INSERT INTO {name} VALUES ({row})"
                 sqlite3.Connection.executemany(self._connection, insert, rows)
+        self._on_disk = self._connection.serialize()
         self.reload()
 
     @property

@@ -67,7 +67,7 @@ class Prepared(NamedTuple):
 def prepared() -> Prepared:
     """The database with which every world begins."""
     file, loop, tokens = DatabaseFile(), SimulatedLoop(), {}
-    database = SqliteDatabase(Path("server.db"), "normal", ports=SqlitePorts(file.connect))
+    database = SqliteDatabase(Path("server.db"), "full", ports=SqlitePorts(file.connect))
     store = Store(database, Ulids(bytes))
     change = AgentChange(queues=["default"], capacity={"default": 3})
 
@@ -112,7 +112,13 @@ class _Store(Store):
 
     seen: Counter[str]
 
-    def record(self, agent: str, change: Change, now: float) -> asyncio.Future[Outcome]:
+    def record(
+        self,
+        agent: str,
+        change: Change,
+        now: float,
+        early: Callable[[Outcome], None] | None = None,
+    ) -> asyncio.Future[Outcome]:
         kind = type(change).__name__
 
         def count(future: asyncio.Future[Outcome]) -> None:
@@ -122,7 +128,7 @@ class _Store(Store):
             elif error is None:
                 self.seen[kind] += 1
 
-        future = super().record(agent, change, now)
+        future = super().record(agent, change, now, early)
         future.add_done_callback(count)
         return future
 
@@ -187,7 +193,7 @@ class Server:
         ports = SqlitePorts(
             machine.file.connect, self._later, clock=lambda: 0.0, longest_wait=LONGEST_WAIT
         )
-        self._database = SqliteDatabase(Path("server.db"), "normal", ports=ports)
+        self._database = SqliteDatabase(Path("server.db"), "full", ports=ports)
         self.store = _Store(self._database, Ulids(machine.rng.randbytes))
         self.store.seen = machine.seen
         self.logs = LogFiles(machine.disk, machine.rng, machine.seen)

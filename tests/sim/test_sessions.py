@@ -71,7 +71,7 @@ def test_every_schedule_keeps_the_invariants(block: int) -> None:
 
 
 def test_schedules_reach_every_corner() -> None:
-    seen, ends = _explore(range(90_000, 90_050), 1000, agents=3)
+    seen, ends = _explore(range(90_000, 90_080), 1000, agents=3)
     messages = {
         *("hello", "accept", "refuse", "started", "ended", "heartbeat", "missing"),
         *("welcome", "offer", "confirm", "rewind", "settled", "cancel", "superseded", "resync"),
@@ -82,6 +82,7 @@ def test_schedules_reach_every_corner() -> None:
     effects |= {"AppendInput", "EndInput", "input sent", "eaten"}
     effects |= {"doubted offer", "torn", "ContactConfirmed", "forsaken", "sweep unstarted"}
     effects |= {"Start with secrets", "outputs", "died before a commit", "died after a commit"}
+    effects |= {"power cut", "started before the commit", "failed unrecorded"}
     assert (messages | records | effects) - seen.keys() == set()
     assert {"exit", "cancelled", "spawn_error", "lost"} <= ends.keys()
 

@@ -14,8 +14,10 @@ from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Ack, Confirm
 from remote_protocol.spec import JobSpec, OnReturn
 from remote_protocol.states import AttemptState
+from remote_server.domain.held_lease import HeldLease
 from remote_server.domain.log_receiver import MOST_MISMATCHES
 from remote_server.domain.reconciliation import _WITHOUT
+from remote_server.hub import Hub
 from tests.sim.database import RAN, AttemptRow, DatabaseFile
 from tests.sim.disk import ENDLESS, IDLE, NO_SECRET, SECRETS, Directory, Judge
 from tests.sim.files import SentInput, ServerDisk
@@ -32,6 +34,7 @@ FAULTS = (
     "freeze",
     "kill agent",
     "kill server",
+    "power cut",
     "stop agent",
     "minute",
     "pause",
@@ -44,6 +47,9 @@ FAULTS = (
     "no log files",
 )
 
+FATAL = ("kill server", "power cut", "no database")
+"""What happens more often while the server has confirmed what is not committed."""
+OVER = (AttemptState.LOST, AttemptState.ENDED)
 ACK, CONFIRM = '{"type":"ack"', '{"type":"confirm"'
 """How messages begin that are looked into."""
 
@@ -91,14 +97,18 @@ class World:
         if key.job not in self.file.jobs or self._of_former_life(key):
             # Confirmed by a former life of the database.
             return
-        row = self.file.attempts[key]
-        assert row.agent == agent, f"{key} starts on {agent}, but was given to {row.agent}"
-        assert row.state is not AttemptState.OFFERED, "it starts before its acceptance is committed"
-        assert row.state is not AttemptState.WITHDRAWN
-        most = self._spec(key.job).max_attempts
         rows = self.file.attempts
-        ran = [k for k in self.starts if k.job == key.job and k in rows and rows[k].state in RAN]
-        assert len(ran) <= most
+        assert key in rows, "it starts before its assignment is committed"
+        row = rows[key]
+        assert row.agent == agent, f"{key} starts on {agent}, but was given to {row.agent}"
+        assert row.state is not AttemptState.WITHDRAWN
+        if row.state is AttemptState.OFFERED:
+            self.seen["started before the commit"] += 1
+        others = [k for k in self.starts if k.job == key.job and k != key and k in rows]
+        ran = [k for k in others if rows[k].state in RAN]
+        assert len(ran) < self._spec(key.job).max_attempts
+        live = [k for k in others if rows[k].state not in OVER and not self._of_former_life(k)]
+        assert not live, f"{key} starts beside {live}"
 
     def _of_former_life(self, key: AttemptId) -> bool:
         """Whether a former life of the database may have given an attempt."""
@@ -128,6 +138,8 @@ class World:
                     size = self.rng.choice([0, 1, 40, 200])
                     self.disk.inputs[job] = SentInput(self.rng.randbytes(size))
         for key, attempt in self.file.attempts.items():
+            if attempt.state is AttemptState.WITHDRAWN and key in self.starts:
+                assert self._of_former_life(key), f"{key} was started, and is withdrawn"
             if attempt.finished and key not in self.finished:
                 self.finished.add(key)
                 self._finished(key, attempt)
@@ -346,9 +358,19 @@ class World:
         elif draw < 0.85 and self.file.jobs and self.server:
             self.server.cancel(self.rng.choice([*self.file.jobs]))
 
+    @property
+    def _unrecorded(self) -> bool:
+        """Whether an attempt is confirmed whose acceptance is not committed."""
+        rows = self.file.attempts
+        confirmed = (rows.get(key) for key in self.confirmed)
+        return any(row is not None and row.state is AttemptState.OFFERED for row in confirmed)
+
     def _fault(self, host: Host) -> None:
-        kind = self.rng.choice(FAULTS)
+        kinds = FATAL if self.rng.random() < 0.5 and self._unrecorded else FAULTS
+        kind = self.rng.choice(kinds)
         self.seen[kind] += 1
+        if kinds is FATAL:
+            self.seen["failed unrecorded"] += 1
         rng, server = self.rng, self.server
         wire = host.wire
         if kind == "cut" and wire:
@@ -361,6 +383,9 @@ class World:
             self.dies_at_commit = rng.choice(["", "before", "after"])
             if not self.dies_at_commit or not server.writing:
                 self.kill_server()
+        elif kind == "power cut" and server:
+            self.kill_server()
+            self.file.power_cut()
         elif kind == "stop agent":
             host.stopped = True
         elif kind == "minute":
@@ -458,8 +483,10 @@ class World:
     def settled(self) -> bool:
         if self.server is None or self.server.hub is None or self.server.writing:
             return False
-        return all(row.state.terminal for row in self.file.jobs.values()) and not any(
-            host.disk.attempts or host.session.attempts for host in self._hosts
+        return (
+            all(row.state.terminal for row in self.file.jobs.values())
+            and not any(host.disk.attempts or host.session.attempts for host in self._hosts)
+            and not _held(self.server.hub)
         )
 
     def _verdict(self, server: Server) -> None:
@@ -469,9 +496,8 @@ class World:
             assert not host.disk.attempts, f"{host.name} still has {host.disk.attempts}"
             assert not host.session.attempts
         assert server.hub is not None
-        for link in server.hub.links():
-            held = link.session.leases if link.session is not None else {}
-            assert not held, f"{link.name} still has {dict(held)}"
+        held = _held(server.hub)
+        assert not held, f"agents still hold {held}"
         rows = self.file.attempts
         assert not [row for row in rows.values() if row.state.live]
         for key, attempt in rows.items():
@@ -490,6 +516,12 @@ class World:
             self.server.crash()
         for host in self._hosts:
             host.crash()
+
+
+def _held(hub: Hub) -> list[HeldLease]:
+    """What the sessions of all links hold."""
+    sessions = (link.session for link in hub.links() if link.session is not None)
+    return [lease for session in sessions for lease in session.leases.values()]
 
 
 def _repeat(act: Callable[[], bool]) -> bool:

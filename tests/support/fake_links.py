@@ -23,6 +23,8 @@ class FakeLinks:
         self.cancels: list[tuple[str, AttemptId, EndReason, str]] = []
         self.heard: dict[str, float] = {}
         self.fetches: dict[AttemptId, Fetching] = {}
+        self.answered: set[AttemptId] = set()
+        """Attempts of which connected agents may have accepted more than is stored."""
         self.statuses: dict[str, AgentStatus] = {}
         self.on_offer: Callable[[Lease], None] | None = None
 
@@ -53,6 +55,9 @@ class FakeLinks:
 
     def welcomed(self, name: str) -> bool:
         return name in self.agents
+
+    def unanswered(self, agent: str, key: AttemptId) -> bool:
+        return agent in self.agents and key not in self.answered
 
     def fetching(self, agent: str, key: AttemptId) -> Fetching | None:
         return self.fetches.get(key)

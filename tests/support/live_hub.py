@@ -38,6 +38,8 @@ from tests.support.databases import new_database
 from tests.support.fake_agent import DEADLINE, FakeAgent
 from tests.support.stored import spec
 
+Early = Callable[[Outcome], None] | None
+
 
 class ShakyStore(Store):
     """A real store that can be told to fail, or to let reports wait."""
@@ -46,24 +48,28 @@ class ShakyStore(Store):
     gate: asyncio.Event | None = None
     recorded: list[Change]
 
-    def record(self, agent: str, change: Change, now: float) -> asyncio.Future[Outcome]:
+    def record(
+        self, agent: str, change: Change, now: float, early: Early = None
+    ) -> asyncio.Future[Outcome]:
         if self.gate is not None or self.down:
-            return asyncio.ensure_future(self._record(agent, change, now))
+            return asyncio.ensure_future(self._record(agent, change, now, early))
         # As the store does it, in one turn of the loop.
-        return self._noting(agent, change, now)
+        return self._noting(agent, change, now, early)
 
-    async def _record(self, agent: str, change: Change, now: float) -> Outcome:
+    async def _record(self, agent: str, change: Change, now: float, early: Early) -> Outcome:
         if self.gate is not None:
             await self.gate.wait()
         self._check()
-        return await self._noting(agent, change, now)
+        return await self._noting(agent, change, now, early)
 
-    def _noting(self, agent: str, change: Change, now: float) -> asyncio.Future[Outcome]:
+    def _noting(
+        self, agent: str, change: Change, now: float, early: Early
+    ) -> asyncio.Future[Outcome]:
         def note(done: asyncio.Future[Outcome]) -> None:
             if done.exception() is None:
                 self.recorded.append(change)
 
-        future = super().record(agent, change, now)
+        future = super().record(agent, change, now, early)
         future.add_done_callback(note)
         return future
 

@@ -2,7 +2,7 @@
 
     offer → storing → stored → accepted → confirm → starting → started → running → ended → settled
 
-Nothing starts before the server has committed the acceptance, so that the server may give an
+Nothing starts before the server has confirmed the acceptance, so that the server may give an
 attempt whose acceptance never arrived to another agent (I1). What is not durable is not held: an
 offer whose link is lost before its directory is on the disk is withdrawn (I4).
 

@@ -51,6 +51,8 @@ class HelloReceived:
     """What of the host's settings is not allowed, in words."""
     own_log: str | None = None
     """What the server has of its own log (`Welcome.own_log`)."""
+    moved: bool = False
+    """Another installation had the agent's name before this session."""
 
 
 @frozen
@@ -268,7 +270,8 @@ class ConfirmWithSecrets:
 class Record:
     """Commit the change, send `then`, report ChangeRecorded; else ChangeRefused or StoreFailed.
 
-    Records are committed in the order in which they are given, also those of one tick.
+    Records are committed in the order in which they are given, also those of one tick. The messages
+    of an acceptance may be sent before its commit, which may fail then (ADR 50).
     """
 
     change: Change

@@ -14,7 +14,7 @@ from remote_protocol.units import format_duration
 from remote_server.domain.model import LiveLease
 
 OFFER_GRACE: Final = 15.0
-"""Beyond its time to live, an offer that was not accepted is taken back."""
+"""Beyond its time to live, an offer that was certainly not accepted is taken back."""
 CANCEL_GRACE: Final = 60.0
 """Beyond its grace period, a cancelled job of a silent agent is ended."""
 TIMEOUT_GRACE: Final = 30.0
@@ -50,6 +50,9 @@ class Seen(NamedTuple):
     """Since the attempt was first seen in its present state."""
     idle: float
     """Since an attempt of its agent last ceased to wait for its start."""
+    unanswered: bool = False
+    """It is offered, and its agent's link knows that it was not accepted. Without that it may
+    run, whatever the database says (ADR 50)."""
 
 
 class Limits(NamedTuple):
@@ -80,9 +83,9 @@ def unstarted_detail(agent: str, limit: float) -> str:
 
 def judge(lease: LiveLease, seen: Seen, limits: Limits) -> LeaseAction:
     """What to do with a lease."""
-    silence, linked, held, _ = seen
+    silence, linked, held, _, unanswered = seen
     tolerated = limits.offer if linked else 0.0
-    if lease.state is AttemptState.OFFERED:
+    if unanswered:
         return LeaseAction.WITHDRAW if held >= limits.offer + OFFER_GRACE else LeaseAction.KEEP
     if lease.cancel_requested:
         policy = min(lease.lost_after, lease.grace_period + CANCEL_GRACE)
@@ -90,7 +93,7 @@ def judge(lease: LiveLease, seen: Seen, limits: Limits) -> LeaseAction:
             return LeaseAction.LOSE
     if silence >= max(lease.lost_after, tolerated):
         return LeaseAction.LOSE
-    if lease.state is AttemptState.ACCEPTED:
+    if lease.state is not AttemptState.RUNNING:
         return _judge_start(lease, seen, limits.start)
     if lease.timeout is not None:
         overdue = held - lease.timeout - lease.grace_period

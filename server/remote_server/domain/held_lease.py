@@ -5,9 +5,10 @@ Life of a lease here, as in the table below and in docs/protocol.md:
     Offered → `offer` → `accept` → Accepted committed → `confirm` → `started` → chunks
             → `ended` → VerifyLog → Finished committed → `settled`
 
-What is committed decides: a lease that is `offered` in the database has never run, because
-`confirm` is only sent after the commit of Accepted. This memory may be ahead of the database
-while records are on their way; the store refuses what is stale, and a hello sets everything right.
+`confirm` may leave before the commit of Accepted (ADR 50): so a lease that is `offered` in the
+database may have run, unless it is `offered` here, too. A session that holds it so has heard no
+acceptance since its offer, and has confirmed none. This memory may be ahead of the database while
+records are on their way; the store refuses what is stale, and a hello sets everything right.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class Leases:
         return Send(m.Offer(attempt=lease.key, spec=spec, serial=held.serial or 0))
 
     def withdraw_offers(self, detail: str) -> list[Effect]:
-        """Give back what was not accepted: it has never run and never will."""
+        """Give back what was not accepted: no session has confirmed it."""
         effects: list[Effect] = []
         for key, held in list(self._held.items()):
             if held.hear(LeaseEvent.WITHDRAW):
@@ -193,8 +193,7 @@ class Leases:
             return []
         first = held.state is LeaseState.OFFERED
         held.hear(LeaseEvent.ACCEPT)
-        # Recorded even when it was before: the first record may not be committed yet, and only
-        # a commit may be confirmed.
+        # Recorded even when it was before: the first record may not be committed, or have failed.
         spec = held.lease.spec
         if spec.secrets or spec.private_input:
             private = spec.private_input is not False

@@ -77,6 +77,10 @@ class Links(Protocol):
     def cancel(self, agent: str, key: AttemptId, reason: EndReason, detail: str) -> None:
         """Ask the agent to end the attempt."""
 
+    def unanswered(self, agent: str, key: AttemptId) -> bool:
+        """Whether the agent has an open link by which it is certain that it has not accepted this
+        attempt, which is `offered` to it in the database."""
+
     def fetching(self, agent: str, key: AttemptId) -> Fetching | None:
         """How far the agent is that waits for the files of an attempt; None: it does not."""
 

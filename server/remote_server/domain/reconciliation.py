@@ -6,14 +6,14 @@ The reconciliation is the truth (I6); docs/protocol.md has the table of its case
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.states import AttemptState
-from remote_server.domain.changes import Lost, Returned, Withdrawn
+from remote_server.domain.changes import Accepted, Lost, Returned, Withdrawn
 from remote_server.domain.events import Effect, HelloReceived, Record
 from remote_server.domain.held_lease import HeldLease, LeaseState
 from remote_server.domain.model import Lease
@@ -67,6 +67,10 @@ def reconcile(
         else:
             if lease.may_return:
                 found.records.append(Record(Returned(key)))
+            elif lease.state is AttemptState.OFFERED:
+                # Its acceptance was not committed, and perhaps confirmed: nobody withdraws it now.
+                found.records.append(Record(Accepted(key, first=phase is Phase.ACCEPTED)))
+                lease = replace(lease, state=AttemptState.ACCEPTED)
             _keep(found, lease, former)
             _rule(found, key, Verdict.KEEP, event.lengths.get(key, 0))
     for key, lease in event.leases.items():
@@ -77,7 +81,11 @@ def reconcile(
         elif _offered_here(former.get(key)):
             # The offer may be on its way after the hello.
             _keep(found, lease, former)
+        elif event.moved:
+            # What another installation has accepted, and may run, this one does not know.
+            found.records.append(Record(Lost(key, _WITHOUT)))
         else:
+            # It accepts only what its disk will still have: it was not confirmed by anybody.
             found.records.append(Record(Withdrawn(key, _WITHOUT)))
     for key, held in former.items():
         if key not in event.leases and _offered_here(held):

@@ -140,6 +140,14 @@ class AgentSession:
         held = self._leases.held.get(key)
         return held is not None and held.lease.spec.stdin
 
+    def unanswered(self, key: AttemptId) -> bool:
+        """Whether it is certain that the agent has not accepted an attempt of its that is `offered`
+        in the database. What it does not hold was not in its hello, and is not offered since."""
+        if self._hello is None or self._closed or self._store_down:
+            return False
+        held = self._leases.held.get(key)
+        return held is None or held.state is LeaseState.OFFERED
+
     def contents_of(self, key: AttemptId) -> list[ContentRef]:
         """The contents that an attempt names which the agent holds and has not started; none for
         all others."""

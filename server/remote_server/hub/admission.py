@@ -26,7 +26,8 @@ _LOOK: Final = 0.05
 
 
 async def admit(hub: Registry, link: Link, hello: Hello) -> None:
-    """Let a link in, or close it with a sentence that says why.
+    """Let a link in, noting whether another installation had the name (`moved`), or close it with a
+    sentence that says why.
 
     A holder whose link is open is asked for a sign of life: it may have been dead since a moment
     ago. One that went without a goodbye has the time in which it would be called silent; after a
@@ -36,7 +37,9 @@ async def admit(hub: Registry, link: Link, hello: Hello) -> None:
         last = (await hub.store.agent(link.name)).installation
     except NotFound:
         return
-    if last is None or last == hello.installation:
+    # A host that took the name over has none on record.
+    link.moved = last != hello.installation
+    if last is None or not link.moved:
         return
     holder = hub.holder(link.name)
     if holder is not None:

@@ -1,7 +1,8 @@
 """Carries out what a session wants: sends, commits, writes and compares logs.
 
 Nothing is acknowledged before it is committed (I4): the answers of a record are sent after its
-commit, an ack after the append. May touch the store and log files.
+commit, an ack after the append. Only a confirmation may leave before the commit of its acceptance,
+where that holds the loop (ADR 50). May touch the store and log files.
 """
 
 from __future__ import annotations
@@ -67,6 +68,21 @@ class Carrier(Protocol):
 
     def broke(self, error: BaseException) -> None:
         """Our own bug."""
+
+
+class _Early:
+    """The confirmation of an acceptance, which may leave before its commit."""
+
+    __slots__ = ("_carrier", "_confirm", "said")
+
+    def __init__(self, carrier: Carrier, confirm: ServerMessage | WrittenOffer) -> None:
+        self._carrier = carrier
+        self._confirm = confirm
+        self.said = False
+
+    def __call__(self, _: Outcome) -> None:
+        self.said = True
+        self._carrier.send(self._confirm)
 
 
 class Executor:
@@ -184,11 +200,16 @@ class Executor:
             # Said before it is written, so that the dispatcher is woken first: what it gives to
             # the place that becomes free shares the commit.
             self._carrier.feed(EndCommitting(change.key))
-        future = owner.store.record(self._carrier.name, change, owner.clock.wall())
+        early = None
+        if isinstance(change, Accepted) and record.then and isinstance(record.then[0], Send):
+            early = _Early(self._carrier, record.then[0].message)
+        future = owner.store.record(self._carrier.name, change, owner.clock.wall(), early)
         self.working.add(future)
-        future.add_done_callback(partial(self._committed, record))
+        future.add_done_callback(partial(self._committed, record, early))
 
-    def _committed(self, record: Record, future: asyncio.Future[Outcome]) -> None:
+    def _committed(
+        self, record: Record, early: _Early | None, future: asyncio.Future[Outcome]
+    ) -> None:
         self.working.discard(future)
         if future.cancelled():
             return  # nobody can say that it is stored, so nothing follows from it
@@ -196,7 +217,7 @@ class Executor:
         change = record.change
         if error is None:
             try:
-                self._answer(record)
+                self._answer(record, early)
             except Exception as fault:
                 self._carrier.broke(fault)
         elif isinstance(error, Stale):
@@ -206,10 +227,10 @@ class Executor:
         else:
             self._carrier.broke(error)
 
-    def _answer(self, record: Record) -> None:
-        """A change is committed: say so, and do what follows."""
+    def _answer(self, record: Record, early: _Early | None) -> None:
+        """A change is committed: say so, unless it was said, and do what follows."""
         change, owner, name = record.change, self._owner, self._carrier.name
-        for answer in record.then:
+        for answer in () if early is not None and early.said else record.then:
             if isinstance(answer, Send):
                 self._carrier.send(answer.message)
             else:

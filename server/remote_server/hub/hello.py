@@ -165,6 +165,7 @@ class HelloHandler:
                 left_alone=frozenset(left_alone),
                 warning=left_out(found.agent, hello.settings),
                 own_log=self._hub.agent_logs.cursor(link.name),
+                moved=link.moved,
             )
         )
         self._name(link.name, left_alone)

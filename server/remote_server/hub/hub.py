@@ -265,6 +265,12 @@ class Hub:
         session = None if link is None or link.agent is None else link.session
         return session is not None and session.hello is not None
 
+    def unanswered(self, agent: str, key: AttemptId) -> bool:
+        """Whether it is certain that an agent has not accepted what is offered to it."""
+        link = self._links.get(agent)
+        session = None if link is None else link.session
+        return session is not None and session.unanswered(key)
+
     def avoided(self, job: str) -> Collection[str]:
         """Agents that gave this job back, and are not offered it for a while."""
         return self._refusals.avoided(job, self.clock.boot())

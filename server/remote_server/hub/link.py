@@ -103,6 +103,7 @@ class Link:
         "address",
         "agent",
         "closed",
+        "moved",
         "name",
         "opened_at",
         "session",
@@ -129,6 +130,8 @@ class Link:
         """The agent's row as of the last hello or edit."""
         self.session: AgentSession | None = None
         self.closed = False
+        self.moved = False
+        """Another installation had the agent's name before."""
 
     async def serve(self) -> None:
         """Read frames until the link ends."""

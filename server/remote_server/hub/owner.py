@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -43,8 +43,15 @@ class HubTerms:
 class Recorder(Protocol):
     """Where reports of agents are committed (the store)."""
 
-    def record(self, agent: str, change: Change, now: float) -> asyncio.Future[Outcome]:
-        """Have a change that an agent reports committed. Stale, StoreUnavailable."""
+    def record(
+        self,
+        agent: str,
+        change: Change,
+        now: float,
+        early: Callable[[Outcome], None] | None = None,
+    ) -> asyncio.Future[Outcome]:
+        """Have a change that an agent reports committed. Stale, StoreUnavailable. `early` may hear
+        of it before that, once all that it rests on is stored."""
 
 
 class ArtifactRows(Protocol):

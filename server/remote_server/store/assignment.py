@@ -182,7 +182,8 @@ class Assignments(Repository):
             if early is not None:
                 early(leases_of(given))
 
-        # Nothing starts before its acceptance is committed, and synced: that covers this.
+        # Where nobody hears of them early, nothing is confirmed before its acceptance is committed,
+        # and synced: that covers this (ADR 50).
         heard = None if early is None else written
         writing = self._database.write(
             Elsewhere(assign), relaxed=True, urgency=urgency, written=heard

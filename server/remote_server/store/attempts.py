@@ -7,7 +7,7 @@ says.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from sqlalchemy import bindparam, select, text, tuple_, update
@@ -18,10 +18,12 @@ from remote_server.domain.changes import Change, Finished, Lost, Running, Withdr
 from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.expiry import overdue_detail
 from remote_server.domain.model import Attempt, Lease, LiveLease, Outcome
+from remote_server.errors import Stale
 from remote_server.store.ports import Reader, Row, Transaction, Urgency
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_ATTEMPT, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
+from remote_server.store.snapshots import read_attempt
 from remote_server.store.specifications import Specs
 from remote_server.store.transitions import Reported, apply
 
@@ -138,9 +140,18 @@ class Attempts(Repository):
         rows = await self._database.read(lambda reader: reader.all(_OF_JOB, {"of": job}))
         return [attempt_from(row) for row in rows]
 
-    def record(self, agent: str, change: Change, now: float) -> asyncio.Future[Outcome]:
+    def record(
+        self,
+        agent: str,
+        change: Change,
+        now: float,
+        early: Callable[[Outcome], None] | None = None,
+    ) -> asyncio.Future[Outcome]:
         """Commit what an agent reports about an attempt; what is known already changes nothing.
         The report is in its place among others when this returns, not when it is awaited.
+
+        `early` may hear of it before the commit, which may fail then: once that which gave the
+        attempt to the agent will not be lost.
 
         Stale when the agent does not hold the attempt.
         """
@@ -148,20 +159,28 @@ class Attempts(Repository):
         # short job's end may come with the same commit. An end, whose place is free already, may
         # share that of the acceptance of who comes next there.
         started = isinstance(change, Running)
-        urgency = _URGENCIES.get(type(change), Urgency.COMMIT)
-        return self._database.write(Reported(agent, change, now), relaxed=started, urgency=urgency)
+        urgency = _URGENCIES.get(type(change), Urgency.COMMIT) if early is None else Urgency.BASE
+        return self._database.write(
+            Reported(agent, change, now), relaxed=started, urgency=urgency, written=early
+        )
 
-    async def lose(self, key: AttemptId, detail: str, now: float) -> Outcome:
+    async def lose(
+        self, key: AttemptId, detail: str, now: float, agent: str | None = None
+    ) -> Outcome:
         """Give an attempt up: its agent is silent, or gone. That fulfils a request to cancel.
 
-        Stale when nobody holds it any more.
+        Stale when nobody holds it any more, or another one than `agent` (None: whoever it is).
         """
-        return await self._database.write(lambda tx: apply(tx, key, None, Lost(key, detail), now))
+        change = Lost(key, detail)
+        return await self._database.write(lambda tx: _give_up(tx, change, now, agent))
 
-    async def withdraw(self, key: AttemptId, detail: str, now: float) -> Outcome:
-        """Take an offer back that was never accepted. Stale when it was accepted meanwhile."""
+    async def withdraw(
+        self, key: AttemptId, detail: str, now: float, agent: str | None = None
+    ) -> Outcome:
+        """Take an offer back that was certainly not accepted. Stale when it was accepted meanwhile,
+        or when another one than `agent` (None: whoever it is) has it."""
         change = Withdrawn(key, detail)
-        return await self._database.write(lambda tx: apply(tx, key, None, change, now))
+        return await self._database.write(lambda tx: _give_up(tx, change, now, agent))
 
     async def enforce_timeout(self, key: AttemptId, detail: str, now: float) -> None:
         """Ask for the end of an attempt because of its timeout; asked again, it changes nothing."""
@@ -207,6 +226,15 @@ class Attempts(Repository):
             lambda reader: reader.all(_LIVE, {**where, "count": limit})
         )
         return [_live_lease(row) for row in rows]
+
+
+def _give_up(tx: Transaction, change: Lost | Withdrawn, now: float, agent: str | None) -> Outcome:
+    """Take an attempt from its agent, which is told."""
+    key = change.key
+    if agent is not None and read_attempt(tx, key).snapshot.agent != agent:
+        # What was seen of it says nothing of who was given the same number since.
+        raise Stale(f"attempt {key} is not held by agent {agent!r} any more")
+    return apply(tx, key, None, change, now)
 
 
 def _live_lease(row: Row) -> LiveLease:

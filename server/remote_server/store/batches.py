@@ -13,7 +13,14 @@ from typing import Any, Protocol
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import StoreUnavailable
 from remote_server.store.chain import extend
-from remote_server.store.ports import OperationFault, Report, Transaction, Urgency, Write
+from remote_server.store.ports import (
+    Elsewhere,
+    OperationFault,
+    Report,
+    Transaction,
+    Urgency,
+    Write,
+)
 
 
 class Session(Protocol):
@@ -33,7 +40,8 @@ class Session(Protocol):
 
 
 class Batch:
-    """The writes of one transaction, and what came of them. It is begun when it is made.
+    """The writes of one transaction, and what came of them. It is begun when it is made; `lasting`:
+    what was committed before it will not be lost.
 
     Whatever a method raises, nothing was stored (StoreUnavailable), or nobody can say
     (CommitUnknown).
@@ -44,6 +52,7 @@ class Batch:
         session: Session,
         clock: Callable[[], float] = time.perf_counter,
         wall: Callable[[], float] = time.time,
+        lasting: bool = False,
     ) -> None:
         self.writes: list[Write] = []
         """Those that ran."""
@@ -55,11 +64,16 @@ class Batch:
         self._clock = clock
         self._wall = wall
         """The time of what is noted for the audit."""
-        self._told = 0
-        """How many of those done have been told."""
+        self._untold: list[tuple[Callable[[Any], None], Any]] = []
+        """Who is to hear of a result before the commit."""
         self._urgent = False
         """Somebody waits for the commit."""
-        self._isolated = False
+        self._based = lasting
+        """A report that runs now rests on former commits and other reports alone."""
+        self._confirms = False
+        """Somebody was told of a report that rests on those."""
+        self.isolated = False
+        """All ran again, one by one."""
         self._seconds = 0.0
         began = clock()
         self._transaction = session.begin()
@@ -87,51 +101,64 @@ class Batch:
         self.changes.seconds = self._seconds + self._clock() - began
 
     def _commit(self) -> None:
-        if not self._isolated:
+        if not self.isolated:
             try:
                 _finish(self._transaction, self._wall)
                 self._session.commit()
                 self.changes = self._transaction.changes
             except OperationFault:
                 self._one_by_one()
-        if self._isolated:
+        if self.isolated:
             self._session.commit()
 
     @property
     def may_wait(self) -> bool:
         """Whether its commit may wait for the next one: nobody waits for what it has, and for each
-        end an acceptance is expected within a moment."""
+        end an acceptance is expected within a moment; or there are acceptances, and no ends."""
         transaction = self._transaction
-        return not self._urgent and 0 < transaction.offers >= transaction.ends
+        expected = self._confirms or transaction.offers > 0
+        return expected and not self._urgent and transaction.offers >= transaction.ends
+
+    @property
+    def offers(self) -> int:
+        """How many attempts it has given to agents."""
+        return self._transaction.offers
 
     def tell(self) -> bool:
         """Let those who wish hear of their results before the commit; whether there were any."""
-        told = False
-        done, self._told = self.done[self._told :], len(self.done)
-        if not self._isolated:
-            for write, result in done:
-                if write.written is not None:
-                    told = True
-                    try:
-                        write.written(result)
-                    except Exception as error:
-                        # Our own bug; it must not cost others their commit.
-                        fault = {"message": "a result was not heard of", "exception": error}
-                        write.future.get_loop().call_exception_handler(fault)
-        return told
+        untold, self._untold = self._untold, []
+        for tell, result in untold:
+            try:
+                tell(result)
+            except Exception as error:
+                # Our own bug; it must not cost others their commit.
+                fault = {"message": "a result was not heard of", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(fault)
+        return bool(untold)
 
     def _run(self, writes: Sequence[Write], ends: float) -> Sequence[Write]:
         transaction = self._transaction
         for number, write in enumerate(writes, 1):
             self.writes.append(write)
-            self._urgent = self._urgent or write.urgency is Urgency.COMMIT
+            operation, told, urgency = write.operation, write.written, write.urgency
             transaction.by = write.by
             transaction.wrote = False
             try:
-                if not isinstance(write.operation, Report):
+                report = isinstance(operation, Report)
+                if not report:
                     transaction.write_postponed()
                     transaction.known.clear()
-                self.done.append((write, write.operation(transaction)))
+                if not report or isinstance(operation, Elsewhere):
+                    # It may give attempts to agents, which are undone when the commit fails.
+                    self._based = False
+                if urgency is Urgency.BASE and not self._based:
+                    told, urgency = None, Urgency.COMMIT
+                self._urgent = self._urgent or urgency is Urgency.COMMIT
+                result = operation(transaction)
+                self.done.append((write, result))
+                if told is not None:
+                    self._untold.append((told, result))
+                    self._confirms = self._confirms or urgency is Urgency.BASE
             except StoreUnavailable:
                 raise
             except Exception as error:
@@ -150,8 +177,8 @@ class Batch:
         there is nothing more to run, and what was told before is compared by those who heard it."""
         session = self._session
         session.rollback()
-        self._isolated = self._urgent = True
-        self.done, self.failed = [], []
+        self.isolated = self._urgent = True
+        self.done, self.failed, self._untold = [], [], []
         self.changes = ChangeSet()
         self._transaction = transaction = session.begin(isolated=True)
         transaction.known.clear()

@@ -71,6 +71,10 @@ class Urgency(Enum):
     RUN = auto()
     """It is run at once. Where it leads to a report that is committed at once, within a moment, it
     may share the commit of that."""
+    BASE = auto()
+    """That what it rests on is stored, while nothing of its own transaction but reports came before
+    it: then `written` hears of the result, and its commit may wait for others. Where that is not
+    so, `written` does not, and it is as urgent as COMMIT."""
     NONE = auto()
     """Nobody waits for it, so that even its run may wait some milliseconds for others."""
 

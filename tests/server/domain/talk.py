@@ -77,6 +77,7 @@ class Talk:
         lengths: dict[AttemptId, int] | None = None,
         desired: m.DesiredMode | None = None,
         left_alone: frozenset[AttemptId] = frozenset(),
+        moved: bool = False,
         **fields: Any,
     ) -> list[Effect]:
         known = {
@@ -95,6 +96,7 @@ class Talk:
                 assignment=ASSIGNMENT,
                 desired=desired or m.DesiredMode(),
                 left_alone=left_alone,
+                moved=moved,
             )
         )
 

@@ -17,9 +17,14 @@ ACCEPTED = replace(LEASE, state=AttemptState.ACCEPTED)
 
 
 def given(
-    lease: LiveLease, silence: float, linked: bool, held: float, idle: float = 0.0
+    lease: LiveLease,
+    silence: float,
+    linked: bool,
+    held: float,
+    idle: float = 0.0,
+    unanswered: bool = False,
 ) -> LeaseAction:
-    return judge(lease, Seen(silence, linked, held, idle), Limits(TTL, 60.0))
+    return judge(lease, Seen(silence, linked, held, idle, unanswered), Limits(TTL, 60.0))
 
 
 def test_silence_counts_against_the_jobs_own_policy() -> None:
@@ -37,11 +42,30 @@ def test_an_open_link_may_be_silent_between_heartbeats() -> None:
     assert given(hasty, 1, False, 99) is LeaseAction.LOSE
 
 
-@pytest.mark.parametrize("linked", [True, False])
-def test_an_offer_is_taken_back_when_it_cannot_be_accepted_any_more(linked: bool) -> None:
+def test_an_offer_is_taken_back_when_it_cannot_be_accepted_any_more() -> None:
     offer = replace(LEASE, state=AttemptState.OFFERED, lost_after=1.0)
-    assert given(offer, 9999, linked, TTL + 14.9) is LeaseAction.KEEP
-    assert given(offer, 0, linked, TTL + 15) is LeaseAction.WITHDRAW
+    assert given(offer, 9999, True, TTL + 14.9, unanswered=True) is LeaseAction.KEEP
+    assert given(offer, 0, True, TTL + 15, unanswered=True) is LeaseAction.WITHDRAW
+
+
+@pytest.mark.parametrize("linked", [True, False])
+@pytest.mark.parametrize(
+    ("silence", "held", "idle"), [(0, 9999, 9999), (599, 30, 30), (600, 30, 30), (0, 61, 61)]
+)
+def test_an_offer_that_may_have_been_accepted_is_judged_as_if_it_was(
+    linked: bool, silence: float, held: float, idle: float
+) -> None:
+    """Its acceptance may be confirmed and not committed."""
+    offer = replace(LEASE, state=AttemptState.OFFERED)
+    action = given(offer, silence, linked, held, idle)
+    assert action is given(ACCEPTED, silence, linked, held, idle)
+    assert action is not LeaseAction.WITHDRAW
+
+
+def test_a_cancelled_offer_of_a_silent_agent_does_not_wait_for_ever() -> None:
+    offer = replace(LEASE, state=AttemptState.OFFERED, cancel_requested=True)
+    assert given(offer, 69, False, 69) is LeaseAction.KEEP
+    assert given(offer, 70, False, 70) is LeaseAction.LOSE
 
 
 def test_a_cancelled_job_of_a_silent_agent_does_not_wait_for_ever() -> None:

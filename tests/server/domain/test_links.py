@@ -15,7 +15,7 @@ from tests.support.fake_links import FakeLinks
 def test_it_has_every_method_with_the_same_parameters(kind: type) -> None:
     wanted = {name: item for name, item in vars(Links).items() if inspect.isfunction(item)}
     wanted = {name: item for name, item in wanted.items() if not name.startswith("_")}
-    assert len(wanted) == 9
+    assert len(wanted) == 10
     for name, item in wanted.items():
         offered = getattr(kind, name)
         assert list(inspect.signature(offered).parameters) == list(

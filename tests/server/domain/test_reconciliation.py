@@ -55,7 +55,9 @@ def test_what_is_held_and_leased_is_kept(phase: Phase, state: AttemptState) -> N
     talk = Talk()
     effects = talk.hello(item(phase), leases=(lease(state),), lengths={KEY: 5})
     assert verdicts(effects) == [(KEY, Verdict.KEEP, 5)]
-    assert records(effects) == []
+    # None of the log of what has not started can have come.
+    accepted = ev.Record(ch.Accepted(KEY, first=phase is Phase.ACCEPTED))
+    assert records(effects) == ([accepted] if state is OFFERED else [])
     assert set(talk.session.leases) == {KEY}
 
 
@@ -211,3 +213,36 @@ def test_two_attempts_are_ruled_apart() -> None:
         item(Phase.RUNNING), item(Phase.ENDED, OTHER_KEY), leases=(lease(RUNNING),)
     )
     assert verdicts(effects) == [(KEY, Verdict.KEEP, 0), (OTHER_KEY, Verdict.SUPERSEDED, 0)]
+
+
+# Acceptances that were confirmed before their commit --------------------------------------------
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_what_an_agent_has_is_not_withdrawn_because_the_database_calls_it_offered(
+    phase: Phase,
+) -> None:
+    """The server may have died between the confirmation and the commit: the job may run."""
+    for end in (ev.LinkClosed(), ev.MessageReceived(m.Goodbye(reason="stopped"))):
+        talk = Talk()
+        talk.hello(item(phase), leases=(lease(OFFERED),))
+        assert not talk.session.unanswered(KEY)
+        assert records(talk.do(end)) == []
+
+
+def test_it_goes_on_once_its_acceptance_is_recorded() -> None:
+    talk = Talk()
+    effects = talk.hello(item(Phase.RUNNING), leases=(lease(OFFERED),), lengths={KEY: 3})
+    assert kinds(effects) == ["Accepted", "welcome"]
+    assert kinds(talk.say("started", pid=7, at=1.0)) == ["Running"]
+    (ack,) = sent(talk.hear(m.Heartbeat(seq=1)))
+    assert isinstance(ack, m.HeartbeatAck)
+    assert ack.leases == 1
+
+
+@pytest.mark.parametrize("state", [OFFERED, ACCEPTED, RUNNING])
+def test_what_another_installation_may_have_accepted_is_lost(state: AttemptState) -> None:
+    talk = Talk()
+    (record,) = records(talk.hello(leases=(lease(state),), moved=True))
+    assert isinstance(record.change, ch.Lost)
+    assert not talk.session.leases

@@ -243,3 +243,28 @@ def test_a_cancel_is_said_again_until_the_end_is_reported(talk: Talk) -> None:
 
 def test_a_cancel_of_what_is_not_held_is_nothing(talk: Talk) -> None:
     assert talk.do(ev.CancelWished(KEY, EndReason.CANCELLED, "")) == []
+
+
+# Whether what is offered was accepted -----------------------------------------------------------
+
+
+def test_a_session_knows_what_was_not_accepted(talk: Talk) -> None:
+    assert talk.session.unanswered(KEY), "neither was it in its hello, nor is it offered since"
+    talk.offer()
+    assert talk.session.unanswered(KEY)
+    talk.say("accept", serial=1)
+    # Its confirmation may have left, whatever the database says.
+    assert not talk.session.unanswered(KEY)
+
+
+def test_a_session_knows_nothing_before_its_hello_after_its_end_and_while_it_is_suspended() -> None:
+    talk = Talk()
+    assert not talk.session.unanswered(KEY)
+    talk.online()
+    talk.offer()
+    talk.do(ev.StoreFailed(KEY))
+    assert not talk.session.unanswered(KEY)
+    talk.do(ev.StoreRecovered())
+    assert talk.session.unanswered(KEY)
+    talk.do(ev.LinkClosed())
+    assert not talk.session.unanswered(KEY)

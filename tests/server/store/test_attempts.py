@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.changes import Accepted
+from remote_server.errors import Stale
 from remote_server.store import Store, attempts
 from tests.support.databases import sqlite_plan
 from tests.support.stored import NOW, finish, offered, running
@@ -49,10 +53,6 @@ async def test_live_leases_use_their_index(sqlite_store: Store) -> None:
 
 
 async def test_an_offer_can_be_taken_back_until_it_is_accepted(store: Store) -> None:
-    import pytest
-
-    from remote_server.errors import Stale
-
     lease = await offered(store)
     await store.record("a", Accepted(lease.key), NOW)
     with pytest.raises(Stale, match="was accepted"):
@@ -68,3 +68,19 @@ async def test_attempts_of_a_job_are_listed_in_order(store: Store) -> None:
     found = await store.attempts_of(key.job)
     assert [(a.number, a.agent, a.exit_code) for a in found] == [(1, "a", 1), (2, "b", None)]
     assert found[0].key == key
+
+
+@pytest.mark.parametrize("how", ["withdraw", "lose"])
+async def test_only_the_agent_that_was_seen_is_taken_from(store: Store, how: str) -> None:
+    """It gave the attempt back meanwhile, and another agent has it under the same number."""
+    lease = await offered(store)
+    await store.withdraw(lease.key, "late", NOW, "a")
+    (again,) = await store.assign([(lease.key.job, "b")], NOW)
+    assert again.key == lease.key
+    with pytest.raises(Stale, match="'a' any more"):
+        await getattr(store, how)(lease.key, "late", NOW, "a")
+    assert lease.key in await store.leases_of("b")
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
+    await getattr(store, how)(lease.key, "late", NOW, "b")
+    assert told[0].given_up == {lease.key: ("b", "late")}

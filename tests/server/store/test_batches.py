@@ -16,10 +16,12 @@ from remote_server.store.batches import Batch, refuse, settle
 from remote_server.store.known_attempts import KnownAttempts
 from remote_server.store.ports import (
     NOTHING,
+    Elsewhere,
     OperationFault,
     Parameters,
     Report,
     Transaction,
+    Urgency,
     Write,
 )
 from remote_server.store.schema import meta
@@ -245,3 +247,82 @@ async def test_nobody_hears_early_of_what_may_be_undone() -> None:
     settle(batch)
     assert writes[0].future.result() == "a"
     assert isinstance(writes[1].future.exception(), OperationFault)
+
+
+class Reporting(Report):
+    """A report that writes, and may be refused."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, tx: Transaction) -> str:
+        if self.name == "stale":
+            raise NotFound("attempt", "x")
+        tx.run(PUT, {"name": self.name})
+        return self.name
+
+
+def based(name: str, heard: list[str]) -> Write:
+    future = asyncio.get_running_loop().create_future()
+    return Write(Reporting(name), SYSTEM, future, Urgency.BASE, heard.append)
+
+
+def other(operation: Callable[[Transaction], Any]) -> Write:
+    future = asyncio.get_running_loop().create_future()
+    return Write(operation, SYSTEM, future, Urgency.RUN)
+
+
+async def test_a_report_that_rests_on_what_is_stored_is_heard_before_its_commit() -> None:
+    heard: list[str] = []
+    batch = Batch(FakeSession(), lasting=True)
+    batch.run([other(Reporting("before")), based("a", heard)], 1)
+    assert batch.tell() and heard == ["a"]
+    assert batch.may_wait
+    # What comes later changes nothing of what it rests on.
+    batch.run([other(put("submitted"))], 1)
+    assert not batch.tell() and batch.may_wait
+    batch.run([based("b", heard)], 1)
+    assert not batch.tell() and heard == ["a"]
+    assert not batch.may_wait
+
+
+@pytest.mark.parametrize("operation", [put("x"), Elsewhere(put("x"))])
+async def test_one_after_anything_but_reports_waits_for_its_commit(
+    operation: Callable[[Transaction], Any],
+) -> None:
+    """An assignment may have come before it in the same transaction, and be lost with it."""
+    heard: list[str] = []
+    batch = Batch(FakeSession(), lasting=True)
+    batch.run([other(operation), based("a", heard)], 1)
+    assert not batch.tell() and not batch.may_wait
+    batch.commit()
+    assert heard == []
+
+
+async def test_one_that_rests_on_what_may_be_lost_waits_for_its_commit() -> None:
+    heard: list[str] = []
+    batch = Batch(FakeSession())
+    batch.run([based("a", heard)], 1)
+    assert not batch.tell() and not batch.may_wait
+
+
+async def test_one_that_is_refused_is_not_heard_of() -> None:
+    heard: list[str] = []
+    batch = Batch(FakeSession(), lasting=True)
+    batch.run([based("stale", heard)], 1)
+    assert not batch.tell() and not batch.may_wait
+    batch.run([based("a", heard), write(put("refused"))], 1)
+    assert not batch.tell() and heard == [], "all ran again, one by one"
+
+
+async def test_an_end_that_no_offer_follows_does_not_wait_with_an_acceptance() -> None:
+    class Ending(Report):
+        def __call__(self, tx: Transaction) -> None:
+            tx.ends += 1
+
+    heard: list[str] = []
+    batch = Batch(FakeSession(), lasting=True)
+    batch.run([based("a", heard)], 1)
+    assert batch.may_wait
+    batch.run([other(Ending())], 1)
+    assert not batch.may_wait

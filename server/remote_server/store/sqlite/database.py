@@ -2,7 +2,8 @@
 
 It runs inline in the loop: on a local disk a commit is shorter than the hop to a thread and back
 (ADR 1). Reads see the last commit; a caller that awaited its write reads it. A transaction that
-nobody waits for stays open for some milliseconds, and what comes then shares its commit (ADR 49).
+nobody waits for stays open for some milliseconds, and what comes then shares its commit (ADR 49);
+an acceptance is such a write once what it rests on is stored (ADR 50).
 
 Nobody is told of a loss by power cut if what was lost is known elsewhere or will be done again:
 such writes are `relaxed`, and a commit of nothing else is not synced. The next synced commit
@@ -103,6 +104,11 @@ class SqliteDatabase:
         """The transaction that is open: its writes have run, and are to be committed."""
         self._relaxed = True
         self._synced = True
+        self._lasting = False
+        """No assignment that the database has will be lost, as far as its durability promises. One
+        may be that was found there, or whose commit failed or was not synced."""
+        self._rows = 0
+        """Rows that the connection had changed before the open transaction."""
         self._scheduled = False
         self._waiting = False
         """A timer runs for writes that are not urgent."""
@@ -233,6 +239,7 @@ class SqliteDatabase:
         """Close the connection: after a failure its state is not worth guessing."""
         connection, self._connection = self._connection, None
         self._known.clear()
+        self._lasting = False
         if connection is not None:
             # Nothing is lost by an error: uncommitted work is rolled back by whoever opens it next.
             with suppress(sqlite3.Error):
@@ -277,7 +284,8 @@ class SqliteDatabase:
             self._commit()
         if self._batch is None:
             self._sync(synced)
-            self._batch = Batch(self, self._ports.clock, self._ports.wall)
+            self._rows = self._open().total_changes
+            self._batch = Batch(self, self._ports.clock, self._ports.wall, self._lasting)
         return self._batch
 
     def _close_batch(self) -> Batch | None:
@@ -292,7 +300,13 @@ class SqliteDatabase:
         """Leave the transaction open for others that come within a moment."""
         if self._deadline is None:
             loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(self._ports.longest_wait, self._commit)
+            self._deadline = loop.call_later(self._ports.longest_wait, self._waited_enough)
+
+    def _waited_enough(self) -> None:
+        """Commit what is open, with what waits for its run."""
+        if self._pending and not self._scheduled:
+            self._flush()
+        self._commit()
 
     def _soon(self, step: Callable[[], None]) -> None:
         (self._ports.later or asyncio.get_running_loop().call_soon)(step)
@@ -307,9 +321,17 @@ class SqliteDatabase:
         except Exception as error:
             self._fail(batch.writes, error)
             return
+        self._note_lasting(batch)
         settle(batch)
         if batch.changes:
             self.listeners.published(batch.changes)
+
+    def _note_lasting(self, batch: Batch) -> None:
+        """A synced commit makes all last that was committed before, but only if it wrote itself."""
+        if self._durability == "full" and not self._synced:
+            self._lasting = self._lasting and not (batch.offers or batch.isolated)
+        elif not self._lasting and not batch.isolated:
+            self._lasting = self._open().total_changes > self._rows
 
     def _sync(self, wanted: bool) -> None:
         """Have the next commit synced, or not."""
