@@ -57,6 +57,11 @@ class WrittenOffer(NamedTuple):
     """The job's cap of its log, where the specification has none."""
     serial: int
 
+    @property
+    def type(self) -> str:
+        """As of every message."""
+        return "offer"
+
 
 _S = TypeVar("_S", bound=Message | WrittenOffer)
 

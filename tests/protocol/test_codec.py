@@ -140,7 +140,9 @@ def test_an_offer_says_only_what_is_no_default() -> None:
 def test_an_offer_of_a_stored_specification_is_like_any_other(
     spec: JobSpec, max_log: int | None
 ) -> None:
-    written = codec.encode(codec.WrittenOffer(FIRST, spec.short_json, max_log, 7))
+    offer = codec.WrittenOffer(FIRST, spec.short_json, max_log, 7)
+    assert offer.type == "offer"
+    written = codec.encode(offer)
     wanted = spec.model_copy(update={"max_log": max_log})
     assert codec.decode_from_server(written) == Offer(attempt=FIRST, spec=wanted, serial=7)
     if max_log is None:

@@ -137,7 +137,7 @@ def kinds(effects: list[Effect]) -> list[str]:
     for effect in effects:
         match effect:
             case Send(message):
-                names.append("offer" if isinstance(message, WrittenOffer) else message.type)
+                names.append(message.type)
             case Record(change):
                 names.append(type(change).__name__)
             case ev.CapacityChanged():
