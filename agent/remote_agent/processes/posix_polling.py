@@ -24,16 +24,14 @@ class Poller:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._inputs: set[int] = set()
-        self._small: set[int] = set()
+        self._large: set[int] = set()
         self._ended: set[int] = set()
         """Pipes that nobody can write to any more, and that are empty."""
 
     def pipe(self) -> tuple[int, int]:
         """A pipe, large once it is needed: the end to `read`, and the one to hand to a job and to
         close then."""
-        pipe, end = os.pipe()
-        self._small.add(pipe)
-        return pipe, end
+        return os.pipe()
 
     def input_pipe(self) -> tuple[int, int]:
         """A large pipe the other way: the end to `write`, and the one to hand to a job and to
@@ -66,8 +64,8 @@ class Poller:
         if pipe in self._ended:
             return b""
         data = os.read(pipe, size)
-        if len(data) >= _BUSY and pipe in self._small:
-            self._small.discard(pipe)
+        if len(data) >= _BUSY and pipe not in self._large:
+            self._large.add(pipe)
             _enlarge(pipe)
             keep_freed_memory()
         return data
@@ -87,7 +85,7 @@ class Poller:
     def close(self, pipe: int) -> None:
         """Close a pipe, which must not be waited for."""
         self._inputs.discard(pipe)
-        self._small.discard(pipe)
+        self._large.discard(pipe)
         self._ended.discard(pipe)
         os.close(pipe)
 

@@ -24,10 +24,9 @@ def shim_fields(pid: int, start_time: str, boot_id: str) -> str:
     return fields({"shim_pid": pid, "shim_start_time": start_time, "boot_id": boot_id})
 
 
-def start_record(key: str, identity: Mapping[str, Any], shim: str, at: float) -> bytes:
-    """Who runs an attempt. `key` is JSON, `shim` are the `shim_fields`."""
-    text = f'{{"v":{VERSION},"{KEY}":{key},{fields(identity)},{shim},"at":{moment(at)}}}'
-    return text.encode()
+def start_record(key: str, identity: str, shim: str, at: float) -> bytes:
+    """Who runs an attempt. `key` is JSON, `identity` its workload's, `shim` are `shim_fields`."""
+    return f'{{"v":{VERSION},"{KEY}":{key},{identity},{shim},"at":{moment(at)}}}'.encode()
 
 
 def usage_text(usage: Usage, stdout: int, stderr: int, duration: float) -> str:

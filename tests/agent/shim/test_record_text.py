@@ -9,6 +9,7 @@ import pytest
 
 from remote_agent.processes import Usage
 from remote_agent.shim.ending import EndResult, Step
+from remote_agent.shim.json_text import fields
 from remote_agent.shim.record_text import (
     NO_USAGE,
     ExitRecord,
@@ -40,7 +41,8 @@ def read(record: ExitRecord) -> dict[str, Any]:
 def test_a_start_record() -> None:
     shim = shim_fields(8, "4711", "boot")
     identity = {"pid": 7, "start_time": "4712", "pgid": 7, "cgroup": None}
-    assert json.loads(start_record(json.dumps("J.1"), identity, shim, 1795831273.968716)) == {
+    record = start_record(json.dumps("J.1"), fields(identity), shim, 1795831273.968716)
+    assert json.loads(record) == {
         "v": 1,
         "key": "J.1",
         **identity,

@@ -9,7 +9,7 @@ runs processes (`workload.process`), one calls the command line of a container e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from remote_agent.processes import ExitStatus, Swept, Usage
 from remote_agent.shim.ending import Step
@@ -60,8 +60,9 @@ class Workload(Protocol):
         SpawnFailed with a sentence.
         """
 
-    def identity(self) -> dict[str, Any]:
-        """What the attempt's start record says about it, so that an agent can find it."""
+    def identity(self) -> str:
+        """What the attempt's start record says about it, so that an agent can find it: fields of
+        an object as JSON."""
 
     def waitable(self) -> int:
         """What a `Poller` takes; it is ready when `reap` is worth a call. Asked for again after

@@ -29,6 +29,7 @@ from remote_agent.processes import (
     sweep,
 )
 from remote_agent.shim.ending import Step
+from remote_agent.shim.json_text import fields
 from remote_agent.shim.order import Order, OrderError
 from remote_agent.shim.secret_files import IN_CONTAINER
 from remote_agent.shim.workload.base import JobPipes
@@ -118,9 +119,10 @@ class ContainerWorkload:
     def input_closed(self) -> None:
         """Nothing: the container's client has noticed."""
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> str:
         """The client's process, and the container's name."""
-        return {"pid": self.pid, "start_time": start_time(self.pid), "container": self._name}
+        started = start_time(self.pid)
+        return fields({"pid": self.pid, "start_time": started, "container": self._name})
 
     # Its steps ----------------------------------------------------------------------------------
 

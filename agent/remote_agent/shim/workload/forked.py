@@ -36,6 +36,7 @@ from remote_agent.processes.forked import (
     usage_in,
 )
 from remote_agent.shim.ending import Step
+from remote_agent.shim.json_text import quote
 from remote_agent.shim.layout import ENTER, SOCKET, WORDS
 from remote_agent.shim.order import Order
 from remote_agent.shim.workload.base import JobPipes
@@ -137,10 +138,10 @@ class ForkedWorkload(ProcessWorkload):
             with suppress(OSError):  # it has died; reap tells
                 self._keeper.send(word)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> str:
         """The same, and whose fork it is."""
-        more = {} if self._keeper is None else {"mark": self._mark}
-        return {**super().identity(), **more}
+        more = "" if self._keeper is None else f',"mark":{quote(self._mark)}'
+        return super().identity() + more
 
     def waitable(self) -> int:
         """Ready when the keeper says something."""

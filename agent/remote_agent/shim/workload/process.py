@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from remote_agent.processes import (
     NOTHING_SWEPT,
@@ -32,6 +32,7 @@ from remote_agent.processes import (
     watch_exit,
 )
 from remote_agent.shim.ending import Step
+from remote_agent.shim.json_text import encode
 from remote_agent.shim.layout import KEEP_MARK, NEVER_BEGUN
 from remote_agent.shim.order import Order
 from remote_agent.shim.workload.base import JobPipes
@@ -94,14 +95,11 @@ class ProcessWorkload:
         self._watch = watch_exit(self.pid)
         prefer_as_oom_victim(self.pid)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> str:
         """Its process, its process group, its cgroup."""
-        return {
-            "pid": self.pid,
-            "start_time": start_time_since(self.pid, self._tick),
-            "pgid": self.pid,
-            "cgroup": self._confinement.folder,
-        }
+        pid, since = self.pid, encode(start_time_since(self.pid, self._tick))
+        cgroup = encode(self._confinement.folder)
+        return f'"pid":{pid},"start_time":{since},"pgid":{pid},"cgroup":{cgroup}'
 
     def _started(self) -> ExitWatch:
         assert self._watch is not None, "it was not started"

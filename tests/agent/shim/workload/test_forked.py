@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -70,7 +71,7 @@ class Run:
 def test_it_is_forked_with_its_environment(program: Program, tmp_path: Path) -> None:
     run = Run(tmp_path, "import os; print(os.environ['A'], os.getpid()); raise SystemExit(4)")
     assert run.told.startswith("forked from a warm interpreter")
-    assert run.workload.identity()["mark"] == "mark"
+    assert json.loads(f"{{{run.workload.identity()}}}")["mark"] == "mark"
     ended = eventually(run.workload.reap)
     assert (ended.code, ended.words) == (4, "exited with code 4")
     assert run.output.read() == b"b %d\n" % run.workload.pid
@@ -86,7 +87,7 @@ def test_where_nobody_forks_it_is_started(
 ) -> None:
     run = Run(tmp_path, "print('started')", guarded)
     assert run.told.startswith("not forked from a warm interpreter: ")
-    assert "mark" not in run.workload.identity()
+    assert "mark" not in json.loads(f"{{{run.workload.identity()}}}")
     assert eventually(run.workload.reap).code == 0
     assert run.output.read() == b"started\n"
     # A real one would sweep this process of tests, with the servers that other tests have started.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -38,7 +39,9 @@ def start(workload: ProcessWorkload, **env: str) -> int:
 def test_it_gets_the_environment_that_is_given_at_the_start() -> None:
     workload = ProcessWorkload(order("sh", "-c", "echo $TOKEN; exit 4"), guarded=True)
     pipe = start(workload, TOKEN="given")
-    assert workload.identity()["pid"] == workload.identity()["pgid"] == workload.pid > 0
+    identity = json.loads(f"{{{workload.identity()}}}")
+    assert identity["pid"] == identity["pgid"] == workload.pid > 0
+    assert identity["cgroup"] is None
     with os.fdopen(pipe, "rb") as output:
         assert output.read() == b"given\n"
     ended = eventually(workload.reap)
