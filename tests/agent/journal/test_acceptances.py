@@ -9,6 +9,7 @@ import pytest
 
 from remote_agent.journal import acceptances as module
 from remote_agent.journal.acceptances import MORE, NAME, SLOT, Acceptances
+from remote_agent.processes import write_at
 from remote_protocol.attempt_id import AttemptId
 from tests.support.fake_server import new_key
 
@@ -76,6 +77,7 @@ def test_what_a_host_had_accepted_before_it_restarted_is_told(tmp_path: Path) ->
     accept(later, new)
     later.remove(gone)
     later.remove(gone)
+    assert later.former == {here}
     assert Acceptances(tmp_path, "boot-2").former == {here}
     assert Acceptances(tmp_path, "boot-1").former == {new}
 
@@ -99,6 +101,23 @@ def test_a_file_that_cannot_grow_has_accepted_nothing(tmp_path: Path, monkeypatc
     key = new_key()
     accept(accepted, key)
     assert lines(tmp_path) == [f"{key} boot-1"]
+
+
+def test_when_one_of_a_turn_cannot_be_written_none_is_accepted(tmp_path: Path, monkeypatch) -> None:
+    accepted = Acceptances(tmp_path, "boot-1")
+    held, first, second = (new_key() for _ in range(3))
+    accept(accepted, held)
+    write = write_at
+
+    def refuse(descriptor: int, data: memoryview, offset: int) -> int:
+        if str(second).encode() in bytes(data):
+            raise OSError(5, "Input/output error")
+        return write(descriptor, data, offset)
+
+    monkeypatch.setattr(module, "write_at", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        accept(accepted, first, second)
+    assert lines(tmp_path) == [f"{held} boot-1"]
 
 
 @pytest.mark.parametrize("rest", [b"\0" * 500, b"\xff" * 300, b"x\n" * 200, b"01J.1 b\n"])

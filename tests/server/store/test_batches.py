@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from sqlalchemy.sql import ClauseElement
 
+from remote_protocol.attempt_id import AttemptId
 from remote_server.domain.audit import ORIGIN, Link
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import CommitUnknown, NotFound, StoreUnavailable
 from remote_server.store.batches import Batch, refuse, settle
-from remote_server.store.known_attempts import KnownAttempts
+from remote_server.store.known_attempts import KnownAttempt, KnownAttempts
 from remote_server.store.ports import (
     NOTHING,
     Elsewhere,
@@ -27,6 +29,7 @@ from remote_server.store.ports import (
 from remote_server.store.schema import meta
 
 PUT = meta.insert()
+KEY = AttemptId("0" * 26, 1)
 
 
 class FakeTransaction(Transaction):
@@ -326,3 +329,68 @@ async def test_an_end_that_no_offer_follows_does_not_wait_with_an_acceptance() -
     assert batch.may_wait
     batch.run([other(Ending())], 1)
     assert not batch.may_wait
+
+
+@pytest.mark.parametrize(
+    ("urgency", "ends", "offers", "waits"),
+    [
+        (Urgency.RUN, 1, 1, True),
+        (Urgency.RUN, 0, 1, True),
+        (Urgency.RUN, 2, 1, False),
+        (Urgency.RUN, 1, 0, False),
+        (Urgency.RUN, 0, 0, False),
+        (Urgency.COMMIT, 1, 1, False),
+    ],
+)
+async def test_a_commit_waits_only_where_an_acceptance_is_expected_for_each_end(
+    urgency: Urgency, ends: int, offers: int, waits: bool
+) -> None:
+    def count(tx: Transaction) -> None:
+        tx.ends += ends
+        tx.offers += offers
+
+    batch = Batch(FakeSession())
+    batch.run([write(count)._replace(urgency=urgency)], 1)
+    assert batch.may_wait is waits
+
+
+async def test_what_ran_one_by_one_is_committed_at_once() -> None:
+    def count(tx: Transaction) -> None:
+        tx.offers += 1
+
+    batch = Batch(FakeSession())
+    writes = [write(put("refused")), write(count)]
+    batch.run([one._replace(urgency=Urgency.RUN) for one in writes], 1)
+    assert not batch.may_wait
+
+
+class Remembered(Report):
+    """It says how it leaves an attempt, and may fail then."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def __call__(self, tx: Transaction) -> None:
+        tx.known.put(KEY.job, cast(KnownAttempt, SimpleNamespace(number=KEY.number)))
+        if self._error is not None:
+            raise self._error
+
+
+async def test_nothing_is_known_of_a_transaction_that_failed() -> None:
+    away = StoreUnavailable("away")
+    batch = Batch(FakeSession(away))
+    batch.run([write(Remembered())], 1)
+    known = batch._transaction.known
+    assert known.find(KEY) is not None
+    with pytest.raises(StoreUnavailable):
+        batch.commit()
+    assert known.find(KEY) is None, "its commit failed"
+    batch = Batch(FakeSession())
+    with pytest.raises(StoreUnavailable):
+        batch.run([write(Remembered(away))], 1)
+    assert batch._transaction.known.find(KEY) is None, "it could not be carried out"
+    # The guilty one is the last of those that run one by one.
+    batch = Batch(FakeSession())
+    batch.run([write(put("refused")), write(Remembered(NotFound("attempt", "too late")))], 1)
+    assert [type(error) for _, error in batch.failed] == [OperationFault, NotFound]
+    assert batch._transaction.known.find(KEY) is None, "it was undone alone"
