@@ -17,6 +17,8 @@ from remote_protocol.limits import MAX_SERVER_MESSAGE, SUBPROTOCOL
 CLOSE_TIMEOUT: Final = 2.0
 UNSENT: Final = 256 * 1024
 """Bytes not yet sent that the kernel may hold: a control message waits for no more."""
+_TOGETHER: Final = 32 * 1024
+"""Bytes of frames that are copied into one write: of more the copy costs as much as the write."""
 
 
 class ServerSocket(ClientConnection):
@@ -39,7 +41,7 @@ class ServerSocket(ClientConnection):
     def flush(self) -> None:
         """Send what was written, without waiting."""
         frames = self.protocol.data_to_send()
-        if len(frames) > 1:
+        if len(frames) > 1 and sum(map(len, frames)) <= _TOGETHER:
             # One system call here, and one wake-up of the server.
             frames = [b"".join(frames)]
         for data in frames:

@@ -54,6 +54,28 @@ async def test_frames_that_leave_together_are_one_write(monkeypatch: pytest.Monk
         await wire.close(1000, "done")
 
 
+async def test_large_frames_are_not_copied_into_one(monkeypatch: pytest.MonkeyPatch):
+    async with FakeServer() as server:
+        wire = await open_websocket(Endpoint(server.url, TOKEN))
+        written: list[int] = []
+        write = wire.transport.write
+
+        def noted(data: bytes) -> None:
+            written.append(len(data))
+            write(data)
+
+        monkeypatch.setattr(wire.transport, "write", noted)
+        key, chunk = new_key(), bytearray(HEADER_SIZE + 100_000)
+        pack_header(chunk, key, 0)
+        wire.write(encode(Heartbeat(seq=7)))
+        wire.write(memoryview(chunk))
+        wire.flush()
+        assert len(written) == 2 and written[0] < 1_000 < written[1]
+        assert '"seq":7' in str(await wire.recv())
+        await until(lambda: len(server.logs[key]) == 100_000)
+        await wire.close(1000, "done")
+
+
 async def test_little_waits_in_the_kernel():
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if option is None:
