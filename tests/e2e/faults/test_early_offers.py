@@ -71,8 +71,10 @@ def ran(stack: Stack) -> str:
 def test_it_is_offered_to_the_same_agent_again_and_runs_once(stack: Stack) -> None:
     agent = stack.agents["a"]
     job = killed_after_the_offer(stack, agent)
+    agent.freeze()
     stack.start_server()
     assert stack.client.job(job).attempt == 0, "nothing of the offer was stored"
+    agent.send(signal.SIGCONT)
     ended = stack.client.wait(job, 60)
     assert (ended.state, ended.attempt, ended.agent) == (JobState.SUCCEEDED, 1, "a")
     assert ran(stack) == "a 1\n"
