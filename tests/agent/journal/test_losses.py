@@ -11,17 +11,21 @@ from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
 from remote_agent.processes import start_time
 from remote_protocol.states import EndReason
 from tests.support.fake_server import new_key
+from tests.support.stack import until
+
+
+def sleeping(**env: str) -> subprocess.Popen[bytes]:
+    """A process with this environment, in a session of its own."""
+    process = subprocess.Popen(["sleep", "60"], env=env, start_new_session=True)
+    # exec(2) lets Popen go on before the kernel has a new environment to show.
+    until(Path(f"/proc/{process.pid}/environ").read_bytes, "its environment is there")
+    return process
 
 
 def test_what_is_left_of_the_job_is_killed_and_nothing_else() -> None:
     mine, other = new_key(), new_key()
     processes = [
-        subprocess.Popen(
-            ["sleep", "60"],
-            env={"REMOTE_JOB_ID": key.job, "REMOTE_ATTEMPT": str(key.number)},
-            start_new_session=True,
-        )
-        for key in (mine, other)
+        sleeping(REMOTE_JOB_ID=key.job, REMOTE_ATTEMPT=str(key.number)) for key in (mine, other)
     ]
     try:
         assert kill_rest(mine, None) == 1
@@ -51,9 +55,7 @@ def test_the_record_of_a_loss() -> None:
 
 def test_what_was_forked_is_known_by_the_mark_of_its_interpreter() -> None:
     key = new_key()
-    with subprocess.Popen(
-        ["sleep", "60"], env={"REMOTE_INTERPRETER": "m"}, start_new_session=True
-    ) as process:
+    with sleeping(REMOTE_INTERPRETER="m") as process:
         started = StartRecord(
             process.pid, str(start_time(process.pid)), 2, "boot", 1.0, None, "other"
         )
