@@ -8,6 +8,7 @@ its directory is used again. Others stay in their directories.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from remote_agent.journal.directory import damage_by_job
 from remote_agent.journal.folder import AttemptsFolder, parse_key
 from remote_agent.planning import kinds
 from remote_agent.processes import NEW as NEW_FILE
-from remote_agent.processes import Folder
+from remote_agent.processes import Folder, restore_access
 from remote_agent.shim.layout import INPUT, INPUT_END, MASK_FILE, ORDER, SETTLED, STARTED
 from remote_agent.spool import SpoolReader
 from remote_protocol.attempt_id import AttemptId
@@ -46,7 +47,7 @@ class SettledLogs:
         self._root = root
         self._attempts = attempts
         self._logs = root / LOGS
-        self._logs.mkdir(mode=0o700, exist_ok=True)
+        self._make_logs()
         self._prefix = f"{self._logs}{os.sep}"
         self._reported: set[str] = set()
         """Names of directories that were reported as unreadable."""
@@ -58,12 +59,7 @@ class SettledLogs:
     def find(self) -> Iterator[SettledLog]:
         """All that are still here, in no order. One that cannot be read is reported, and hides no
         other."""
-        with suppress(FileNotFoundError), os.scandir(self._logs) as files:
-            for file in files:
-                key = parse_key(file.name)
-                if key is not None:
-                    found = file.stat(follow_symlinks=False)
-                    yield SettledLog(key, found.st_mtime, found.st_size)
+        yield from self._find_files()
         for name in self._attempts.names():
             key = parse_key(name)
             if key is None:
@@ -77,11 +73,40 @@ class SettledLogs:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                if name not in self._reported:
-                    log.warning(
-                        "a settled attempt cannot be read", path=str(directory), reason=str(error)
-                    )
-                    self._reported.add(name)
+                self._report(directory, error)
+
+    def _find_files(self) -> Iterator[SettledLog]:
+        try:
+            self._make_logs()
+            names = os.listdir(self._logs)
+        except OSError as error:
+            self._report(self._logs, error)
+            return
+        for name in names:
+            if (key := parse_key(name)) is None:
+                continue
+            try:
+                found = os.lstat(self.path(name))
+            except FileNotFoundError:
+                continue
+            yield SettledLog(key, found.st_mtime, found.st_size)
+
+    def _make_logs(self) -> None:
+        """Have the folder of logs, and open to us, whatever a job has done to it. OSError."""
+        try:
+            os.mkdir(self._logs, 0o700)
+        except FileExistsError:
+            if stat.S_ISDIR(os.lstat(self._logs).st_mode):
+                restore_access(self._logs, 0o700)
+            else:
+                self._attempts.set_aside(LOGS, "it is not the folder of logs")
+                os.mkdir(self._logs, 0o700)
+
+    def _report(self, place: Path, error: OSError) -> None:
+        """Say what cannot be read, once."""
+        if place.name not in self._reported:
+            self._reported.add(place.name)
+            log.warning("a settled attempt cannot be read", path=str(place), reason=str(error))
 
 
 def leave_log(key: AttemptId, folder: Folder) -> bool:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.journal.settled import keep_log
+from remote_agent.journal.folder import AttemptsFolder
+from remote_agent.journal.settled import LOGS, SettledLogs, keep_log
 from remote_agent.processes import Folder
 from remote_agent.shim.layout import INPUT, INPUT_END, MASK_FILE, ORDER, SETTLED, STARTED
+from tests.support.log_keys import new_key
 
 
 @pytest.fixture
@@ -40,3 +42,35 @@ def test_one_that_never_started_is_marked_too(directory: Path, odd: bool) -> Non
     assert len(aside) == odd
     assert sorted(os.listdir(directory)) == sorted([*aside, "output.log", SETTLED])
     assert (directory / SETTLED).is_file()
+
+
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_what_a_job_has_put_in_place_of_the_logs_is_moved_away(tmp_path: Path, what: str) -> None:
+    attempts, other = tmp_path / "attempts", tmp_path / "other"
+    attempts.mkdir()
+    other.mkdir()
+    if what == "file":
+        (attempts / LOGS).write_text("of a job")
+    else:
+        (attempts / LOGS).symlink_to(other)
+    logs = SettledLogs(attempts, AttemptsFolder(attempts))
+    assert not (attempts / LOGS).is_symlink() and os.listdir(attempts / LOGS) == []
+    assert len(os.listdir(attempts / ".broken")) == 1
+    key = new_key()
+    Path(logs.path(str(key))).write_bytes(b"kept")
+    (attempts / LOGS / "no attempt").touch()
+    assert [(log.key, log.size) for log in logs.find()] == [(key, 4)]
+
+
+def test_logs_that_a_job_takes_away_hide_no_others(tmp_path: Path) -> None:
+    logs = SettledLogs(tmp_path, AttemptsFolder(tmp_path))
+    key = new_key()
+    (tmp_path / str(key)).mkdir()
+    (tmp_path / str(key) / SETTLED).touch()
+    (tmp_path / LOGS).rmdir()
+    (tmp_path / LOGS).touch()
+    assert [log.key for log in logs.find()] == [key]
+    assert (tmp_path / LOGS).is_dir()
+    (tmp_path / LOGS).chmod(0)
+    assert [log.key for log in logs.find()] == [key]
+    assert (tmp_path / LOGS).stat().st_mode & 0o777 == 0o700
