@@ -195,7 +195,7 @@ class FileLogs:
             return
         except OSError as error:
             raise self._unavailable(key, error) from None
-        _remove_empty(path)
+        self._remove_empty(path)
 
     def probe(self) -> None:
         """Whether there is room, and a file can be written."""
@@ -274,8 +274,15 @@ class FileLogs:
             path.rename(target)
         except OSError as error:
             raise self._unavailable(key, error) from None
-        _remove_empty(str(path))
+        self._remove_empty(str(path))
         return str(target)
+
+    def _remove_empty(self, path: str) -> None:
+        """The last log of some minutes takes their folder with it."""
+        with suppress(OSError):
+            os.rmdir(os.path.dirname(path))
+            # One of that name may be made anew, and its name is not durable then.
+            self._synced_shard = ""
 
     def _writable(self, key: AttemptId) -> _File:
         file = self._open.get(key)
@@ -293,9 +300,3 @@ class FileLogs:
 
     def _unavailable(self, key: AttemptId, error: OSError) -> LogUnavailable:
         return LogUnavailable(f"the log of {key} in {self._root}: {error.strerror or error}")
-
-
-def _remove_empty(path: str) -> None:
-    """The last log of some minutes takes their folder with it."""
-    with suppress(OSError):
-        os.rmdir(os.path.dirname(path))

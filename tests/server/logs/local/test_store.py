@@ -128,6 +128,13 @@ async def test_the_name_of_a_log_is_made_durable_once(
     logs.append(neighbour, b"y")
     await logs.sync(neighbour)
     assert len(folders) == 3, "the folder of these minutes has a durable name already"
+    # The last log of these minutes takes their folder with it; the next one makes it anew.
+    logs.delete(key)
+    logs.delete(neighbour)
+    assert not path.parent.exists()
+    logs.append(neighbour, b"y")
+    await logs.sync(neighbour)
+    assert folders[3:] == [folder.stat().st_ino for folder in above]
 
 
 def test_a_full_disk_leaves_the_log_as_it_was(
