@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from remote_agent.connection.endpoint import Endpoint
-from remote_agent.connection.websocket import UNSENT, open_websocket
+from remote_agent.connection.websocket import UNSENT, ServerSocket, open_websocket
 from remote_protocol.codec import HEADER_SIZE, encode, pack_header
 from remote_protocol.messages import Heartbeat
 from tests.support.connect_proxy import ConnectProxy
@@ -26,17 +26,23 @@ async def test_frames_leave_without_a_turn_of_the_loop():
         await wire.close(1000, "done")
 
 
+def lengths_written(wire: ServerSocket, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each write of a WebSocket has, from now on."""
+    written: list[int] = []
+    write = wire.transport.write
+
+    def noted(data: bytes) -> None:
+        written.append(len(data))
+        write(data)
+
+    monkeypatch.setattr(wire.transport, "write", noted)
+    return written
+
+
 async def test_frames_that_leave_together_are_one_write(monkeypatch: pytest.MonkeyPatch):
     async with FakeServer() as server:
         wire = await open_websocket(Endpoint(server.url, TOKEN))
-        written: list[bytes] = []
-        write = wire.transport.write
-
-        def noted(data: bytes) -> None:
-            written.append(data)
-            write(data)
-
-        monkeypatch.setattr(wire.transport, "write", noted)
+        written = lengths_written(wire, monkeypatch)
         key, chunk = new_key(), bytearray(HEADER_SIZE + 5)
         pack_header(chunk, key, 0)
         chunk[HEADER_SIZE:] = b"hello"
@@ -57,14 +63,7 @@ async def test_frames_that_leave_together_are_one_write(monkeypatch: pytest.Monk
 async def test_large_frames_are_not_copied_into_one(monkeypatch: pytest.MonkeyPatch):
     async with FakeServer() as server:
         wire = await open_websocket(Endpoint(server.url, TOKEN))
-        written: list[int] = []
-        write = wire.transport.write
-
-        def noted(data: bytes) -> None:
-            written.append(len(data))
-            write(data)
-
-        monkeypatch.setattr(wire.transport, "write", noted)
+        written = lengths_written(wire, monkeypatch)
         key, chunk = new_key(), bytearray(HEADER_SIZE + 100_000)
         pack_header(chunk, key, 0)
         wire.write(encode(Heartbeat(seq=7)))
