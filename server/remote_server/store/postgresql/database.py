@@ -192,7 +192,7 @@ class PostgresDatabase:
                 self._connected()
                 result = job.operation(self._session.reader())
             except StoreUnavailable as error:
-                if last or not self._again(error):
+                if not self._again(error) or last:
                     self._worker.tell(_fail_read, job, self._lost or error)
                     return
             except Exception as error:
@@ -213,8 +213,7 @@ class PostgresDatabase:
                 batch.commit()
             except StoreUnavailable as error:
                 # Nothing was stored, so that it can be done on a new session; but perhaps it was.
-                if last or not self._again(error):
-                    self._session.close()
+                if not self._again(error) or last:
                     futures = [write.future for write in writes]
                     self._worker.tell(self._failed, futures, self._lost or error)
                     return []
@@ -224,10 +223,13 @@ class PostgresDatabase:
         raise AssertionError("unreachable")
 
     def _again(self, error: StoreUnavailable) -> bool:
-        """Whether what failed may succeed at once, on a new session."""
-        if type(error) is not StoreUnavailable or self._session.connected:
+        """Whether what failed, and is undone now, may succeed at once: on a new session."""
+        if type(error) is not StoreUnavailable:
+            self._session.close()
             return False
-        self._session.close()
+        self._session.abandon()
+        if self._session.connected:
+            return False
         try:
             self._connected()
         except StoreUnavailable:
@@ -292,9 +294,17 @@ class PostgresDatabase:
                 if last or not connection.closed:
                     raise StoreUnavailable(f"the database cannot be used now: {error}") from error
             finally:
-                if not connection.closed:
-                    connection.execute("ROLLBACK")
+                _end(connection)
         raise AssertionError("unreachable")
+
+
+def _end(snapshot: Connection) -> None:
+    """End a transaction that has only read."""
+    try:
+        # After a ROLLBACK the driver has the server forget all that is prepared.
+        snapshot.execute("COMMIT")
+    except psycopg.Error:
+        snapshot.close()
 
 
 def _overloaded() -> StoreOverloaded:

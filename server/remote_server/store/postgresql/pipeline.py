@@ -73,7 +73,11 @@ class Reply:
 
 
 class Pipeline:
-    """The pipeline of one connection; nothing else uses that between `enter` and `leave`."""
+    """The pipeline of one connection; nothing else uses that between `enter` and `leave`.
+
+    What it has prepared lasts as long as the connection, if nobody ends a transaction by the
+    driver's own means: after a ROLLBACK those have the server forget all that is prepared.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -129,6 +133,16 @@ class Pipeline:
         if failed is not None:
             raise failed
 
+    def command(self, text: str) -> None:
+        """Carry out a command without a result at once, outside of the pipeline. psycopg.Error."""
+        self._pgconn.send_query(text.encode())
+        failed: psycopg.Error | None = None
+        while (result := self._next()) is not None:
+            if result.status not in _GOOD:
+                failed = error_from_result(result, encoding="utf-8")
+        if failed is not None:
+            raise failed
+
     # How -----------------------------------------------------------------------------------
 
     def _prepare(self, text: str, values: Sequence[Any]) -> _Prepared:
@@ -169,7 +183,11 @@ class Pipeline:
         if result.status == pq.ExecStatus.PIPELINE_ABORTED:
             raise psycopg.errors.PipelineAborted("a statement before this one was refused")
         if result.status not in _GOOD:
-            raise error_from_result(result, encoding="utf-8")
+            error = error_from_result(result, encoding="utf-8")
+            if isinstance(error, psycopg.errors.InvalidSqlStatementName):
+                # Whoever had the server forget one statement had it forget all of them.
+                self._prepared.clear()
+            raise error
         reply.result = result
 
     def _synchronized(self) -> None:

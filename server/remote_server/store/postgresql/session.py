@@ -179,6 +179,9 @@ class WriterSession:
             found = translated(error, connection)
             if isinstance(found, OperationFault):
                 raise found from error
+            if error.sqlstate is not None and not connection.closed:
+                # The database itself says that it did not do it, or something before it.
+                raise found from None
             raise CommitUnknown(
                 "the database went away while it was told to store something, and perhaps it has; "
                 "look before you try again"
@@ -190,6 +193,14 @@ class WriterSession:
         with suppress(psycopg.Error):
             self._leave_pipeline()
         self.command("ROLLBACK")
+
+    def abandon(self) -> None:
+        """Undo what failed, and keep the right to write: a stand-by would take over if a wait for
+        somebody else's lock cost it. What cannot go on is closed."""
+        try:
+            self.rollback()
+        except StoreUnavailable:
+            self.close()
 
     def command(self, text: str) -> None:
         """Carry out a command about transactions."""
@@ -203,7 +214,8 @@ class WriterSession:
         if self._piped:
             self._pipeline.send(text)
         else:
-            self._opened().execute(text)
+            self._opened()
+            self._pipeline.command(text)
 
     def _leave_pipeline(self) -> None:
         piped, self._piped = self._piped, False

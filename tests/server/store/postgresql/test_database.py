@@ -17,6 +17,7 @@ import pytest
 from remote_protocol.states import JobState
 from remote_server.errors import CommitUnknown, ServerError, StoreOverloaded, StoreUnavailable
 from remote_server.store import Store
+from remote_server.store.ports import OperationFault
 from remote_server.store.postgresql.database import PostgresDatabase
 from tests.server.store.postgresql.test_session import eventually
 from tests.support.databases import server
@@ -183,6 +184,32 @@ async def test_a_long_read_is_begun_again_on_a_new_connection(store: Store, url:
     assert len((await store.jobs())[0]) == 1
     server().cut(database_of(url))
     assert [found.id for found in (await store.jobs())[0]] == [job]
+
+
+async def test_statements_of_long_reads_are_prepared_once(store: Store) -> None:
+    def prepared(reader: Any) -> int:
+        ((count,),) = reader.plain("SELECT count(*) FROM pg_prepared_statements")
+        return int(count)
+
+    read = store._database.read
+    counts = [await read(prepared, long=True) for _ in range(3)]
+    assert counts[0] < counts[1] == counts[2]
+
+
+async def test_a_long_read_that_fails_leaves_nothing_open(store: Store) -> None:
+    def fails(reader: Any) -> None:
+        reader.plain("SELECT 1")
+        raise LookupError
+
+    def refused(reader: Any) -> None:
+        reader.plain("SELECT nothing")
+
+    read = store._database.read
+    for operation, error in ((fails, LookupError), (refused, OperationFault)):
+        with pytest.raises(error):
+            await read(operation, long=True)
+        job = await submitted(store)
+        assert job in [found.id for found in (await store.jobs())[0]]
 
 
 async def test_backups_are_the_databases_business(store: Store, tmp_path: Path) -> None:

@@ -111,6 +111,43 @@ def test_after_a_refusal_nothing_counts_until_the_end(
     assert stored(connection) == []
 
 
+def test_what_the_server_has_forgotten_is_prepared_again(
+    connection: Connection, pipeline: Pipeline
+) -> None:
+    statements = ("SELECT 1", "SELECT 2", "SELECT 3")
+    for statement in statements:
+        pipeline.send(statement)
+    pipeline.leave()
+    pipeline.command("DEALLOCATE ALL")
+    pipeline.enter()
+    pipeline.send(statements[0])
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+        pipeline.leave()
+    pipeline.enter()
+    replies = [pipeline.send(statement) for statement in statements]
+    assert [pipeline.rows(reply) for reply in replies] == [[(1,)], [(2,)], [(3,)]]
+    pipeline.leave()
+
+
+def test_a_command_leaves_alone_what_is_prepared(
+    connection: Connection, pipeline: Pipeline
+) -> None:
+    """The driver's own would not, after a ROLLBACK."""
+    pipeline.send("SELECT 1")
+    pipeline.leave()
+    connection.execute("SELECT 2")
+    pipeline.command("BEGIN")
+    pipeline.command("SAVEPOINT operation")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        pipeline.command("DELETE FROM nothing")
+    pipeline.command("ROLLBACK TO SAVEPOINT operation")
+    pipeline.command("ROLLBACK")
+    connection.execute("SELECT 2")
+    pipeline.enter()
+    assert pipeline.rows(pipeline.send("SELECT 1")) == [(1,)]
+    pipeline.leave()
+
+
 def test_the_end_names_what_was_refused_first(connection: Connection, pipeline: Pipeline) -> None:
     pipeline.send("SELECT nothing")
     pipeline.send("SELECT 1")
