@@ -29,6 +29,11 @@ class DispatchSignal:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    @property
+    def idle(self) -> bool:
+        """Whether the dispatcher has looked at everything, and waits."""
+        return self._waiter is not None and not self.awake
+
     @hears("queued")
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit."""

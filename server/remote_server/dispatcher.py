@@ -9,7 +9,7 @@ at everything again, in case an event was missed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from heapq import merge
@@ -25,7 +25,9 @@ from remote_server.domain.held_members import Able, HeldMembers
 from remote_server.domain.links import Links
 from remote_server.domain.model import Clock, Demand, Lease, Outcome, Waiting
 from remote_server.domain.scheduling import Fleet
+from remote_server.early_offers import FoundPlaces, PassOffers
 from remote_server.errors import Stale, StoreUnavailable
+from remote_server.store.arrivals import Places
 from remote_server.store.ports import Urgency
 
 SWEEP: Final = 10.0
@@ -74,54 +76,20 @@ class DispatchStore(Protocol):
     async def held_members(self) -> HeldMembers:
         """Members of groups that wait for their turn; it changes with the commits."""
 
+    @property
+    def held_now(self) -> HeldMembers | None:
+        """The same; None where they have to be read first."""
+
+    def waiting_now(self) -> Iterable[Demand] | None:
+        """The demands of the jobs that wait; None where they have to be read first, or jobs are
+        being stored."""
+
     def forget_held(self) -> None:
         """Read them again: the database knows better."""
 
     @property
     def paused_queues(self) -> frozenset[str]:
         """Queues whose jobs wait."""
-
-
-class _Offers:
-    """The leases of one pass: offered as soon as they are written, for nothing is confirmed before
-    what assigns it is committed (ADR 2, 46, 50)."""
-
-    def __init__(self, links: Links) -> None:
-        self._links = links
-        self._offered: dict[AttemptId, Lease] = {}
-        self.sent: asyncio.Future[Sequence[Lease]] = asyncio.get_running_loop().create_future()
-        """They are written and offered; what failed before that."""
-        self.missed: list[Lease] = []
-        """Those that are stored and were offered to nobody."""
-        self.failure: BaseException | None = None
-        """Why nothing is stored of what was offered."""
-
-    def send(self, leases: Sequence[Lease]) -> None:
-        """Offer them, each once."""
-        for lease in leases:
-            if lease.key not in self._offered and self._links.welcomed(lease.agent):
-                self._offered[lease.key] = lease
-                self._links.offer(lease)
-        if not self.sent.done():
-            self.sent.set_result(leases)
-
-    def settle(self, storing: asyncio.Future[Sequence[Lease]]) -> None:
-        """Compare what was offered with what is stored."""
-        error = None if storing.cancelled() else storing.exception()
-        stored = [] if storing.cancelled() or error is not None else storing.result()
-        keys = {lease.key for lease in stored}
-        for key, lease in self._offered.items():
-            if key not in keys:
-                self._links.doubt(lease)
-        if storing.cancelled():
-            self.sent.cancel()
-        elif error is None:
-            self.send(stored)
-            self.missed = [lease for lease in stored if lease.key not in self._offered]
-        elif self.sent.done():
-            self.failure = error
-        else:
-            self.sent.set_exception(error)
 
 
 class Dispatcher:
@@ -151,14 +119,39 @@ class Dispatcher:
         """Why leases that were offered are not stored."""
         self._log = structlog.get_logger("remote_server.dispatcher")
 
-    def arriving(self, jobs: Sequence[Waiting]) -> None:
-        """Jobs are about to be stored: look at once whether one can be given with the same commit.
-        The others are heard of after it."""
+    def arriving(self, jobs: Sequence[Waiting]) -> Places | None:
+        """Jobs are about to be stored: find places for them, or look at once whether one can be
+        given with the same commit. Those without a place are heard of after it."""
         signal, fleet = self.signal, self._fleet
-        # What it knows of the agents may be out of date while no job waits.
+        members = self._store.held_now
+        quiet = signal.idle and not signal.everything and members is not None and not members
+        if quiet:
+            # What it knows of the agents may be out of date while no job waits.
+            self._renew_changed()
         unseen = signal.everything or signal.agents
-        if unseen or any(fleet.serves(waiting.demand) for waiting in jobs):
-            signal.wake()
+        if not (unseen or any(fleet.serves(waiting.demand) for waiting in jobs)):
+            return None
+        if quiet and self._come_first(jobs):
+            pairs = fleet.match(sorted(jobs, key=Waiting.rank), self._links.avoided)
+            return FoundPlaces(self._links, dict(pairs), self._clock.wall(), self._places_over)
+        signal.wake()
+        return None
+
+    def _come_first(self, jobs: Sequence[Waiting]) -> bool:
+        """Whether no other job that waits, as far as that is known now, could take their places."""
+        others, paused = self._store.waiting_now(), self._store.paused_queues
+        return (
+            others is not None
+            and paused.isdisjoint(waiting.demand.queue for waiting in jobs)
+            and not any(self._fleet.serves(demand) for demand in others)
+        )
+
+    def _places_over(self, free: set[str], missed: Sequence[Lease]) -> None:
+        """Places were found for jobs that were not stored, or by whose commit the agent had
+        left."""
+        self._missed += missed
+        self.signal.agents |= free
+        self.signal.wake()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -244,17 +237,17 @@ class Dispatcher:
     async def _assign(self, pairs: Sequence[tuple[str, str]], urgency: Urgency) -> Sequence[Lease]:
         """Have jobs given to agents, and offer them; the leases. Without urgency they are on their
         way into the database."""
-        offers = _Offers(self._links)
+        offers = PassOffers(self._links)
         wall = self._clock.wall()
         # In its place among other writes at once: it shares the commit of what has led to it.
-        storing = asyncio.ensure_future(self._store.assign(pairs, wall, offers.send, urgency))
+        storing = asyncio.ensure_future(self._store.assign(pairs, wall, offers.written, urgency))
         storing.add_done_callback(offers.settle)
         storing.add_done_callback(partial(self._stored, offers))
         if urgency is Urgency.COMMIT:
             await asyncio.wait((storing,))
         return await offers.sent
 
-    def _stored(self, offers: _Offers, _: object) -> None:
+    def _stored(self, offers: PassOffers, _: object) -> None:
         """It is known what became of a pass."""
         if offers.missed:
             self._missed += offers.missed
@@ -304,11 +297,7 @@ class Dispatcher:
     async def _refresh(self) -> set[str] | None:
         """Bring the fleet up to date with the links; the agents that changed, None: all may."""
         if not self.signal.everything:
-            changed = set(self.signal.agents)
-            for name in changed:
-                self._renew(name)
-            self.signal.agents.clear()
-            return changed
+            return self._renew_changed()
         # Names that become stale while this waits for its turn are looked at in the next pass.
         self.signal.everything = False
         self.signal.agents.clear()
@@ -322,6 +311,13 @@ class Dispatcher:
             self._renew(name)
         return None
 
+    def _renew_changed(self) -> set[str]:
+        changed = set(self.signal.agents)
+        for name in changed:
+            self._renew(name)
+        self.signal.agents.clear()
+        return changed
+
     def _renew(self, name: str) -> None:
         slot = self._links.slot(name)
         if slot is None:
@@ -334,4 +330,4 @@ def _in_order(heads: list[Waiting], turns: list[Waiting]) -> list[Waiting]:
     """Both in rank order."""
     if not turns:
         return heads
-    return list(merge(heads, turns, key=lambda waiting: (-waiting.priority, waiting.job)))
+    return list(merge(heads, turns, key=Waiting.rank))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +42,12 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def links(store: Store) -> AsyncIterator[FakeLinks]:
+    async with dispatching(store) as fake:
+        yield fake
+
+
+@asynccontextmanager
+async def dispatching(store: Store) -> AsyncIterator[FakeLinks]:
     """Links with a running dispatcher whose slow sweep never comes."""
     fake = FakeLinks()
     dispatcher = Dispatcher(store, fake, CLOCK, sweep=3600)
@@ -118,6 +126,145 @@ async def test_a_job_is_stored_and_given_by_one_commit(store: Store, links: Fake
     await rested(links)
     assert len(links.offers) == 1
     assert sum((await store.demands()).values()) == 1
+
+
+async def settled(store: Store, links: FakeLinks) -> None:
+    """Have the dispatcher know the fleet, with nothing left to look at."""
+    await submitted(store, time.time())
+    await until(lambda: len(links.offers) == 1)
+    await release(store, links, links.offers.pop())
+    await rested(links)
+
+
+async def test_a_job_that_finds_a_place_is_stored_as_given(store: Store, links: FakeLinks) -> None:
+    await connect(links, "a", capacity=1)
+    await settled(store, links)
+    commits: list[ChangeSet] = []
+    store.on_commit(commits.append)
+    waiter = links.signal._waiter  # type: ignore[attr-defined]
+    job = await submitted(store, time.time())
+    assert [lease.key for lease in links.offers] == [(job, 1)]
+    assert links.signal._waiter is waiter, "no pass was made"  # type: ignore[attr-defined]
+    (together,) = [changes for changes in commits if job in changes.jobs]
+    assert together.state_counts == {("default", "assigned"): 1}
+    assert not together.queued
+    assert [event.what for event in await store.timeline(job)] == ["queued", "assigned"]
+    # The place is taken: the next one waits for it.
+    later = await submitted(store, time.time())
+    await rested(links)
+    assert len(links.offers) == 1
+    await release(store, links, links.offers[0])
+    await until(lambda: len(links.offers) == 2)
+    assert links.offers[1].key == (later, 1)
+
+
+async def test_others_that_wait_come_first(store: Store, links: FakeLinks) -> None:
+    slot = await connect(links, "a", capacity=1)
+    await settled(store, links)
+    slot.eligible = False
+    wake(links, "a")
+    older = await submitted(store, time.time())
+    elsewhere = await submitted(store, time.time(), labels={"with": "nobody"})
+    await rested(links)
+    slot.eligible = True
+    links.signal.agents.add("a")  # type: ignore[attr-defined]
+    newer = await submitted(store, time.time())
+    await until(lambda: len(links.offers) == 1)
+    await rested(links)
+    assert links.offers[0].key == (older, 1)
+    await release(store, links, links.offers[0])
+    await until(lambda: len(links.offers) == 2)
+    assert links.offers[1].key == (newer, 1)
+    await release(store, links, links.offers[1])
+    await rested(links)
+    last = await submitted(store, time.time())
+    assert links.offers[2].key == (last, 1), "nobody has a place for the one that waits"
+    assert (await store.job(elsewhere)).state is JobState.QUEUED
+
+
+async def test_members_of_groups_come_first(store: Store, links: FakeLinks) -> None:
+    await registered(store, ["a"])
+    slot = await connect(links, "a", capacity=1)
+    await settled(store, links)
+    slot.eligible = False
+    wake(links, "a")
+    group = await grouped(store, time.time())
+    await rested(links)
+    slot.eligible = True
+    links.signal.agents.add("a")  # type: ignore[attr-defined]
+    await submitted(store, time.time())
+    await until(lambda: len(links.offers) == 1)
+    (member,) = await store.members(group.id, 9)
+    assert links.offers[0].key.job == member.job
+
+
+async def test_a_paused_queue_gives_no_job_a_place(store: Store, links: FakeLinks) -> None:
+    await connect(links, "a")
+    await settled(store, links)
+    await store.change_queue("default", QueueChange(paused=True))
+    await rested(links)
+    job = await submitted(store, time.time())
+    await rested(links)
+    assert links.offers == []
+    await store.change_queue("default", QueueChange(paused=False))
+    await until(lambda: len(links.offers) == 1)
+    assert links.offers[0].key == (job, 1)
+
+
+async def test_a_place_of_a_job_that_is_refused_is_free_again(
+    store: Store, links: FakeLinks
+) -> None:
+    await connect(links, "a", queues=("default", "nowhere"), capacity=1)
+    await settled(store, links)
+    with pytest.raises(UnknownQueue):
+        await submitted(store, time.time(), queue="nowhere")
+    assert links.offers == links.doubted == []
+    job = await submitted(store, time.time())
+    await until(lambda: len(links.offers) == 1)
+    assert links.offers[0].key == (job, 1)
+
+
+async def test_a_place_on_an_agent_that_leaves_meanwhile_is_given_back(
+    store: Store, links: FakeLinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connect(links, "a", capacity=1)
+    await settled(store, links)
+    write = store._database.write
+
+    def leaving(*given: Any, **more: Any) -> Any:
+        links.agents.pop("a", None)
+        return write(*given, **more)
+
+    monkeypatch.setattr(store._database, "write", leaving)
+    job = await submitted(store, time.time())
+    await rested(links)
+    assert links.offers == []
+    await connect(links, "b", capacity=1)
+    await until(lambda: len(links.offers) == 1)
+    assert (links.offers[0].agent, links.offers[0].key) == ("b", AttemptId(job, 1))
+
+
+async def test_places_are_doubted_when_the_commit_fails(tmp_path: Path) -> None:
+    """On SQLite, which has them offered before."""
+    store = await Store.open(str(tmp_path / "server.db"))
+    async with dispatching(store) as links:
+        await connect(links, "a", capacity=1)
+        await settled(store, links)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store._database, "commit", _disk_full)
+            with pytest.raises(StoreUnavailable):
+                await submitted(store, time.time())
+        assert len(links.doubted) == 1
+        assert links.doubted == links.offers
+        await rested(links)
+        job = await submitted(store, time.time())
+        await until(lambda: len(links.offers) == 2)
+        assert links.offers[1].key == (job, 1)
+    await store.close()
+
+
+def _disk_full() -> None:
+    raise StoreUnavailable("the disk is full")
 
 
 @pytest.mark.parametrize("priority", [0, 1])

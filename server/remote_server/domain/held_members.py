@@ -144,7 +144,7 @@ class HeldMembers:
                 agents, able, 0 if group.demand.queue in paused else most
             )
         ]
-        return sorted(found, key=lambda waiting: (-waiting.priority, waiting.job))
+        return sorted(found, key=Waiting.rank)
 
     def unsettled(self) -> bool:
         """Whether another look may find more."""

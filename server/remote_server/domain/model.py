@@ -65,6 +65,10 @@ class Waiting:
     priority: int
     demand: Demand
 
+    def rank(self) -> tuple[int, str]:
+        """What comes first has the smaller one."""
+        return -self.priority, self.job
+
 
 @frozen
 class Attempt:

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, insert, literal_column, select, update
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.decisions import Snapshot, is_told
-from remote_server.domain.demand import demand_from, policy_from
+from remote_server.domain.demand import Policy, demand_from, policy_from
 from remote_server.domain.model import Lease
 from remote_server.store.arrivals import Arrivals
 from remote_server.store.known_attempts import KnownAttempt
@@ -65,6 +65,51 @@ _SAME_ATTEMPT: Final = (
 _QUEUED: Final = JobState.QUEUED.value
 _ASSIGNED: Final = JobState.ASSIGNED.value
 _OFFERED: Final = AttemptState.OFFERED.value
+
+
+def give_new(tx: Transaction, new: Placed, now: float) -> None:
+    """Write the first attempt of a job that was just stored as given to an agent."""
+    job, agent, queue, demand, policy, expires_at = new
+    tx.run(
+        _NEW_ATTEMPT,
+        {
+            "job": job,
+            "number": 1,
+            "agent": agent,
+            "queue": queue,
+            "state": _OFFERED,
+            "offered_at": now,
+        },
+    )
+    tx.note(job, now, "assigned", state=JobState.ASSIGNED, attempt=1, agent=agent, asked=False)
+    tx.offers += 1
+    tx.moves(queue, None, JobState.ASSIGNED)
+    snapshot = Snapshot(
+        job=JobState.ASSIGNED,
+        current=1,
+        used=1,
+        policy=policy,
+        cancelled=False,
+        cancel_detail="",
+        expires_at=expires_at,
+        agent=agent,
+        attempt=AttemptState.OFFERED,
+        started_at=None,
+        since=now,
+        tries=1,
+    )
+    tx.known.put(job, KnownAttempt(1, snapshot, queue, demand, 0, None))
+
+
+class Placed(NamedTuple):
+    """A new job that an agent has a place for."""
+
+    job: str
+    agent: str
+    queue: str
+    demand: str
+    policy: Policy
+    expires_at: float | None
 
 
 class Given(NamedTuple):

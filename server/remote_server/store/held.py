@@ -62,6 +62,11 @@ class HeldJobs(Repository):
                 )
         return self._held
 
+    @property
+    def held_now(self) -> HeldMembers | None:
+        """The same, where nothing has to be read for it."""
+        return None if self._held is None or self._held.unknown else self._held
+
     async def waiting_agents(self, group: str) -> list[str]:
         """The agents for which members of a group wait, in the order of the members."""
         where = member_range(group) | {"after": group}

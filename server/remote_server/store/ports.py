@@ -170,8 +170,10 @@ class Transaction(Reader, Protocol):
         from_agent: bool = False,
         detail: str = "",
         queue: str = "",
+        asked: bool = True,
     ) -> None:
-        """Add a timeline event. The transaction writes all of them together at its end."""
+        """Add a timeline event. The transaction writes all of them together at its end. `asked`:
+        whoever writes wanted just that."""
         self.wrote = True
         self.events.append(
             {
@@ -183,7 +185,7 @@ class Transaction(Reader, Protocol):
                 "agent": agent,
                 "source": "agent" if from_agent else "server",
                 "detail": detail,
-                "actor": self.by.text,
+                "actor": self.by.text if asked else None,
             }
         )
         changes = self.changes

@@ -132,6 +132,13 @@ class WaitingJobs(Repository):
             return {demand: n for demand, n in wanted.items() if demand.queue not in self._paused}
         return wanted
 
+    def waiting_now(self) -> Iterable[Demand] | None:
+        """The demands of the jobs that wait, those of paused queues included; None when that has to
+        be read first, or jobs are being stored."""
+        if self._ready is None or self._paused is None or self.arrivals:
+            return None
+        return map(demand_from, self._ready)
+
     @property
     def paused_queues(self) -> frozenset[str]:
         """Those whose jobs wait until they are resumed, as `demands` last found them."""
@@ -197,8 +204,8 @@ class WaitingJobs(Repository):
             # Some may have been stored while they were being looked for.
             found, asked = {waiting.job for line in lines for waiting in line}, set(demands)
             coming = (one for one in self.arrivals if one.demand in asked and one.job not in found)
-            lines.append(sorted(coming, key=_rank))
-        return lines[0] if len(lines) == 1 else list(merge(*lines, key=_rank))
+            lines.append(sorted(coming, key=Waiting.rank))
+        return lines[0] if len(lines) == 1 else list(merge(*lines, key=Waiting.rank))
 
     async def release_due(self, now: float) -> int:
         """Let jobs whose next attempt's time has come be assigned; how many.
@@ -290,10 +297,6 @@ class WaitingJobs(Repository):
             return expired
 
         return await self._database.write(expire) if due else []
-
-
-def _rank(waiting: Waiting) -> tuple[int, str]:
-    return -waiting.priority, waiting.job
 
 
 def _add(counts: dict[K, int], changes: dict[K, int]) -> None:

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from remote_protocol.api.queues import QueueChange
-from remote_server.domain.model import Demand, Waiting
+from remote_server.domain.model import Demand, Lease, Waiting
 from remote_server.errors import UnknownQueue
 from remote_server.store import Store
-from remote_server.store.arrivals import FEW, Arrivals
+from remote_server.store.arrivals import FEW, Arrivals, Places
 from tests.support.stored import NOW, spec, submitted
 
 PLAIN = Demand("default", (), None)
+
+
+class Found:
+    """Places that nobody asks for again."""
+
+    at = 0.0
+
+    def __init__(self, agents: dict[str, str]) -> None:
+        self.agents: Mapping[str, str] = agents
+
+    def written(self, leases: Sequence[Lease]) -> None:
+        raise AssertionError(leases)
+
+    stored = written
 
 
 def waiting(job: str, priority: int = 0) -> Waiting:
@@ -33,6 +47,15 @@ def test_who_listens_hears_of_few_jobs_and_not_of_many() -> None:
     assert [one.job for one in arrivals] == ["a"]
     arrivals.forget(["a"])
     assert not arrivals
+
+
+def test_one_with_a_place_is_not_among_those_that_wait() -> None:
+    arrivals = Arrivals()
+    places: Places = Found({"b": "agent"})
+    arrivals.on_arrival(lambda jobs: places if len(jobs) > 1 else None)
+    assert arrivals.expect([waiting("a")]) is None
+    assert arrivals.expect([waiting("b"), waiting("c")]) is places
+    assert [one.job for one in arrivals] == ["a", "c"]
 
 
 async def test_they_are_among_those_that_wait_in_their_rank(store: Store) -> None:
