@@ -487,6 +487,7 @@ class World:
             all(row.state.terminal for row in self.file.jobs.values())
             and not any(host.disk.attempts or host.session.attempts for host in self._hosts)
             and not _held(self.server.hub)
+            and not _idle(self.server.hub)
         )
 
     def _verdict(self, server: Server) -> None:
@@ -498,6 +499,8 @@ class World:
         assert server.hub is not None
         held = _held(server.hub)
         assert not held, f"agents still hold {held}"
+        idle = _idle(server.hub)
+        assert not idle, f"agents get no jobs for ever: {idle}"
         rows = self.file.attempts
         assert not [row for row in rows.values() if row.state.live]
         for key, attempt in rows.items():
@@ -522,6 +525,12 @@ def _held(hub: Hub) -> list[HeldLease]:
     """What the sessions of all links hold."""
     sessions = (link.session for link in hub.links() if link.session is not None)
     return [lease for session in sessions for lease in session.leases.values()]
+
+
+def _idle(hub: Hub) -> dict[str, str]:
+    """Why agents that have a link get no jobs."""
+    sessions = {link.name: link.session for link in hub.links() if link.session is not None}
+    return {name: session.reason for name, session in sessions.items() if session.reason}
 
 
 def _repeat(act: Callable[[], bool]) -> bool:

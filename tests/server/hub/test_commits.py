@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from remote_protocol import messages as m
 from remote_protocol.api.agents import AgentChange
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_protocol.states import JobState
+from remote_protocol.states import EndReason, JobState
+from remote_server.domain.change_set import Cancel, ChangeSet
+from remote_server.domain.events import CancelWished
 from remote_server.domain.model import Agent, Lease
 from remote_server.errors import StoreUnavailable
 from remote_server.hub import commits as module
+from remote_server.hub.link import Link
 from tests.support.live_hub import LiveHub
 
 
@@ -74,6 +79,39 @@ async def test_a_cancel_in_the_commit_that_assigns_follows_the_offer(
         key = await agent.offered()
         assert (await agent.hear(m.Cancel)).attempt == key
         assert (await cancels[0]).state is JobState.ASSIGNED, "it was cancelled while it waited"
+
+
+class FakeLink:
+    """A link whose session holds nothing yet."""
+
+    def __init__(self) -> None:
+        self.session = SimpleNamespace(leases={})
+        self.told: list[object] = []
+
+    def feed(self, event: object) -> None:
+        self.told.append(event)
+
+
+def test_cancels_whose_offers_never_come_do_not_pile_up() -> None:
+    link = FakeLink()
+    links = SimpleNamespace(holder=lambda _: link)
+    handler = module.CommitHandler(cast(Any, None), cast(Any, links), time.time)
+    most = module.MOST_EARLY
+    keys = [AttemptId(f"{number:026}", 1) for number in range(most + 2)]
+    for key in keys:
+        changes = ChangeSet()
+        changes.cancels[key] = Cancel("a", EndReason.CANCELLED, f"no {key}")
+        handler.committed(changes)
+    assert link.told == []
+    for key in keys:
+        handler.offered(cast(Link, link), key)
+    # The oldest ones went: they are told by the next hello.
+    wishes = [CancelWished(key, EndReason.CANCELLED, f"no {key}") for key in keys[2:]]
+    assert link.told == wishes
+    assert len(wishes) == most
+    for key in keys:
+        handler.offered(cast(Link, link), key)
+    assert len(link.told) == most, "each is told once"
 
 
 async def test_a_lease_that_is_given_up_is_told_by_its_commit(place: LiveHub) -> None:
