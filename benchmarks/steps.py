@@ -1,4 +1,4 @@
-"""Where the time of a dispatch goes: each step from the submit to the report of the start.
+"""Where the time of a dispatch goes: each step from the submit to the report of a short job.
 
 Usage: python -m benchmarks.steps [--jobs 150]
 
@@ -28,11 +28,11 @@ STEPS: Final = (
     ("confirm out", "acceptance committed, confirmation written"),
     ("confirm in", "confirmation at the agent"),
     ("spawned", "a shim has taken it and spawned the process"),
-    ("started out", "the agent heard of it, start written"),
-    ("started in", "start at the server"),
+    ("ended out", "the agent heard of its end, which says the start, too; written"),
+    ("ended in", "start and end at the server"),
 )
 """Where a step ends, and what it was."""
-_WRITER: Final = {"offer": "server", "accept": "agent", "confirm": "server", "started": "agent"}
+_WRITER: Final = {"offer": "server", "accept": "agent", "confirm": "server", "ended": "agent"}
 
 
 def measure(place: Bed, count: int) -> dict[str, dict[str, float]]:

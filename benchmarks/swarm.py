@@ -135,7 +135,6 @@ class Swarm:
 
     async def _finish(self, socket: aiohttp.ClientWebSocketResponse, confirm: m.Confirm) -> None:
         now = time.time()
-        started = m.Started(attempt=confirm.attempt, pid=1, at=now)
         ended = m.Ended(
             attempt=confirm.attempt,
             exit_code=0,
@@ -145,7 +144,6 @@ class Swarm:
             started_at=now,
             ended_at=now,
         )
-        await socket.send_str(encode(started))
         await socket.send_str(encode(ended))
 
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import structlog
-from pydantic import ValidationError
 
 from remote_agent.execution.end_syncs import EndSyncs
 from remote_agent.execution.looks import look_at
@@ -23,7 +21,6 @@ from remote_agent.execution.shim_pool import ShimPool
 from remote_agent.execution.stopping import RunningAttempt, Stopper, with_requested_reason
 from remote_agent.journal import AttemptRecord, Journal
 from remote_agent.journal.directory import ended_from
-from remote_agent.journal.end_records import end_of
 from remote_agent.journal.inputs import measure
 from remote_agent.journal.losses import killed_words, lost
 from remote_agent.journal.unstarted import end_before_start
@@ -235,26 +232,24 @@ class Runner:
         watched = self._watched.get(key)
         if watched is None:
             return
-        if note.pid and not watched.started:
+        begins = note.pid > 0 and not watched.started
+        if begins:
             watched.begin()
+        ended = note.end(watched.started)
+        if ended is not None:
+            if note.record is not None and not watched.directory.exists():
+                log.error(_REMOVED, path=str(watched.directory))
+            # Of a start that comes with it the end says enough.
+            self._finish(key, ended)
+            return
+        if begins:
             self._report(AttemptStarted(key, note.pid, note.at))
             if watched.stop_request is not None and note.what != "ended":
                 self._deliver(key, watched)
-        match note.what:
-            case "grew":
-                self._report(SpoolGrew(key, note.size))
-            case "ended" if note.record is not None:
-                # The disk takes no record: this one is all that there is of its end.
-                if not watched.directory.exists():
-                    log.error(_REMOVED, path=str(watched.directory))
-                with suppress(ValidationError):
-                    self._finish(key, ended_from(key, note.record))
-            case "ended":
-                ended = end_of(key, note.written) if watched.started else None
-                if ended is None:
-                    self._look(key, watched)
-                else:
-                    self._finish(key, ended)
+        if note.what == "grew":
+            self._report(SpoolGrew(key, note.size))
+        elif note.what == "ended":
+            self._look(key, watched)
 
     # The truth ---------------------------------------------------------------------------
 

@@ -246,8 +246,13 @@ def _returned(key: AttemptId, snapshot: Snapshot, now: float) -> Decision | None
 def _finished(key: AttemptId, snapshot: Snapshot, change: Finished, now: float) -> Decision:
     ended = change.ended
     started = snapshot.started_at
+    steps: tuple[NewEvent, ...] = ()
     if started is None and ended.started_at is not None:
+        # Of a short job, no start is reported but by its end; or that report was lost.
         started = _within(ended.started_at, snapshot, now)
+        job = advance_job(snapshot.job, JobEvent.START)
+        process = next((step.detail for step in ended.steps if step.what == "spawned"), "")
+        steps = (NewEvent(started, "started", process, job),)
     at = max(_within(ended.ended_at, snapshot, now), started or 0.0)
     end = End(
         at,
@@ -258,7 +263,7 @@ def _finished(key: AttemptId, snapshot: Snapshot, change: Finished, now: float) 
         ended.size,
         None if change.torn else ended.checksum,
     )
-    steps = tuple(
+    steps += tuple(
         NewEvent(_within(step.at, snapshot, now), step.what, step.detail, None, True)
         for step in ended.steps
     )

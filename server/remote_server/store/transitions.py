@@ -74,6 +74,7 @@ _QUEUE_JOB: Final = (
         | dict.fromkeys(("agent", "assigned_at", "started_at"), literal_column("NULL"))
     )
 )
+_NEVER_EXPIRES: Final = update(jobs).where(_JOB).values(expires_at=literal_column("NULL"))
 _COUNT_REFUSAL: Final = update(jobs).where(_JOB).values(_set("refusals", "refusal"))
 _END_JOB: Final = (
     update(jobs)
@@ -252,6 +253,9 @@ def _write_job(
         row |= end
         row["began_at"] = found.started_at
         tx.run(_END_JOB, row)
+    if end is not None and found.started_at is not None and snapshot.expires_at is not None:
+        # It has started in time, although only its end says so.
+        tx.run(_NEVER_EXPIRES, {"job": key.job})
 
 
 def _end_row(end: End) -> dict[str, object]:

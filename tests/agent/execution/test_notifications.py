@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from contextlib import contextmanager
 
 import pytest
 
-from remote_agent.execution.notifications import FILE, NotificationSocket, parse
+from remote_agent.execution.notifications import FILE, Notification, NotificationSocket, parse
+from remote_agent.journal.losses import lost
 from tests.support.fake_server import new_key, until
 
 
@@ -76,3 +78,24 @@ def test_any_notification_may_have_the_start_and_an_end_its_record():
     assert bare is not None and bare.written == b""
     assert parse(head + b'"ended","pid":-1}\n{}') is None
     assert parse(head + b'"ended","at":"x"}') is None
+
+
+def test_only_an_end_of_what_has_started_is_taken_from_its_record_on_the_disk():
+    key = new_key(3)
+    body = lost("", 4, 0, None) | {"exit_code": 3}
+    written = json.dumps(body).encode()
+    ended = Notification(key, "ended", written=written).end(started=True)
+    assert ended is not None and (ended.attempt, ended.exit_code, ended.size) == (key, 3, 4)
+    assert Notification(key, "ended", written=written).end(started=False) is None
+    assert Notification(key, "grew", written=written).end(started=True) is None
+    assert Notification(key, "ended", written=b"{").end(started=True) is None
+    assert Notification(key, "ended").end(started=True) is None
+
+
+def test_a_record_that_the_disk_did_not_take_is_an_end_in_any_case():
+    key = new_key(3)
+    body = lost("no room", 0, 0, None)
+    for started in (True, False):
+        ended = Notification(key, "ended", record=body).end(started)
+        assert ended is not None and ended.end_detail == "no room"
+        assert Notification(key, "ended", record=body | {"checksum": -1}).end(started) is None

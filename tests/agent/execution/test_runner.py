@@ -102,11 +102,11 @@ async def world(tmp_path):
         yield it
 
 
-async def test_a_start_is_heard_from_spawn_to_end(world):
+async def test_a_job_is_heard_of_from_spawn_to_end(world):
     key = world.run("echo hello; exit 4")
     ended = await world.end_of(key)
     assert (ended.exit_code, ended.end_reason) == (4, EndReason.EXIT)
-    assert world.started(key) and world.output(key) == b"hello\n"
+    assert (world.started(key) or ended.started_at) and world.output(key) == b"hello\n"
     assert ended.size > len(b"hello\n"), "the log with the times of its lines"
     assert world.runner.running == 0
 
@@ -323,14 +323,28 @@ async def test_an_end_that_comes_with_its_record_needs_no_look(world):
     os.kill(world.started(key).pid, signal.SIGKILL)
 
 
-async def test_an_end_that_comes_with_its_start_is_told_after_it(world):
+async def test_an_end_that_comes_with_its_start_says_both(world):
     key = world.store("sleep 60")
     world.runner._watched[key] = stopping.RunningAttempt(world.journal.path(key))
-    body = lost("", 0, 0, None) | {"exit_code": 3, "end_reason": "exit"}
+    body = lost("", 0, 0, None) | {"exit_code": 3, "end_reason": "exit", "started_at": 2.5}
     written = json.dumps(body).encode()
     world.runner._heard(Notification(key, "ended", pid=7, at=2.5, written=written))
-    assert [type(event) for event in world.events] == [AttemptStarted, AttemptEnded]
-    assert world.started(key) == AttemptStarted(key, 7, 2.5)
+    assert [type(event) for event in world.events] == [AttemptEnded]
+    assert world.ended(key).started_at == 2.5
+
+
+async def test_a_start_whose_end_has_to_be_looked_up_is_told(world):
+    key = world.run("sleep 60")
+    await until(lambda: world.started(key), "it starts")
+    started = world.started(key)
+    world.events.clear()
+    world.runner._watched[key].started = False
+    for written in (b"", b"no record"):
+        note = Notification(key, "ended", pid=started.pid, at=started.at, written=written)
+        world.runner._heard(note)
+        assert world.ended(key) is None, "there is no record on the disk"
+    assert [event for event in world.events if isinstance(event, AttemptStarted)] == [started]
+    os.kill(started.pid, signal.SIGKILL)
 
 
 async def test_a_removed_directory_is_named_also_when_its_end_is_known(world, capsys):

@@ -174,6 +174,24 @@ def test_times_of_wrong_clocks_are_shown_inside_what_is_known() -> None:
     assert early.end is not None and early.end.at == 960.0
 
 
+def test_an_end_says_the_start_that_nobody_reported() -> None:
+    accepted = replace(OFFERED, attempt=AttemptState.ACCEPTED)
+    steps = [Step(at=960.0, what="spawned", detail="process 7"), Step(at=970.0, what="swept")]
+    change = ended(0, EndReason.EXIT, started_at=960.0, steps=steps)
+    found = decided(accepted, change)
+    assert [(event.what, event.detail, event.state) for event in found.events] == [
+        ("started", "process 7", JobState.RUNNING),
+        ("spawned", "process 7", None),
+        ("swept", "", None),
+        ("ended", "exit, exit code 0: d", JobState.SUCCEEDED),
+    ]
+    assert (found.events[0].at, found.events[0].from_agent) == (960.0, False)
+    assert "started" not in [event.what for event in decided(RUNNING, change).events]
+    unstarted = decided(accepted, ended(None, EndReason.SPAWN_ERROR))
+    assert [event.what for event in unstarted.events] == ["ended"]
+    assert unstarted.started_at is None
+
+
 def test_what_others_say_is_stale() -> None:
     for change in (Accepted(KEY), Running(KEY, 1, NOW), Lost(KEY, ""), Returned(KEY)):
         with pytest.raises(Stale, match="held by agent 'a', not by 'b'"):

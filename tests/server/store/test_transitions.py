@@ -221,6 +221,7 @@ async def test_steps_of_a_host_with_a_wrong_clock_are_inside_what_the_server_kno
     assert (entry.source, entry.at, entry.state) == ("agent", NOW, None)
 
 
+PROCESS = "process 42"
 _REPORTS = st.lists(
     st.tuples(
         st.sampled_from(
@@ -360,24 +361,30 @@ async def _rows(store: Store, job: str) -> tuple[object, ...]:
         ({}, None, EndReason.LOST),
     ],
 )
-async def test_a_start_and_an_end_leave_the_same_in_one_transaction(
+async def test_a_start_and_an_end_leave_the_same_however_they_come(
     tmp_path: Path, fields: dict[str, Any], code: int | None, reason: EndReason
 ) -> None:
     found = []
-    for together in (True, False):
-        store = await Store.open(str(tmp_path / f"{together}.db"))
+    for how in ("in one transaction", "one after another", "by the end alone"):
+        store = await Store.open(str(tmp_path / f"{how}.db"))
         lease = await offered(store, **fields)
         await store.record("a", Accepted(lease.key), NOW + 1)
-        start = store.record("a", Running(lease.key, 42, NOW + 2), NOW + 2.5)
-        if not together:
+        if how != "by the end alone":
+            start = store.record("a", Running(lease.key, 42, NOW + 2), NOW + 2.5)
+        if how == "one after another":
             await start
-        end = finish(store, lease.key, code, reason, now=NOW + 9, at=NOW + 8)
+        said: dict[str, Any] = {
+            "started_at": NOW + 2,
+            "steps": [Step(at=NOW + 2, what="spawned", detail=PROCESS)],
+        }
+        end = finish(store, lease.key, code, reason, now=NOW + 9, at=NOW + 8, **said)
         assert (await end).job_state is not JobState.RUNNING
-        assert (await start).job_state is JobState.RUNNING
+        if how != "by the end alone":
+            assert (await start).job_state is JobState.RUNNING
         found.append(await _rows(store, lease.key.job))
         assert await store.check() == []
         await store.close()
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 async def test_what_looks_between_a_start_and_its_end_sees_the_start(sqlite_store: Store) -> None:
