@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import subprocess
 import sys
@@ -12,43 +11,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import bindparam, insert, select
 
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import NotFound, StoreUnavailable
 from remote_server.store.ports import (
-    Durability,
-    Elsewhere,
     OperationFault,
     Reader,
-    Report,
     Transaction,
     Urgency,
 )
-from remote_server.store.private_inputs import PrivateInputs
-from remote_server.store.repository import Ulids
-from remote_server.store.schema import meta
-from remote_server.store.secrets import Secrets
 from remote_server.store.sqlite.database import SqliteDatabase, SqlitePorts
-from remote_server.store.sqlite.opening import prepare
 from tests.support.stored import NOW
-
-_PUT = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
-_ALL = select(meta.c.name, meta.c.value).order_by(meta.c.name)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    prepare(tmp_path / "s.db")
-    return tmp_path / "s.db"
-
-
-def put(name: str, value: str = "") -> Callable[[Transaction], None]:
-    return lambda tx: tx.run(_PUT, {"name": name, "value": value})
-
-
-async def names(database: SqliteDatabase) -> list[str]:
-    return [row.name for row in await database.read(lambda reader: reader.all(_ALL))]
+from tests.support.writes import ALL, PUT, names, put
 
 
 async def test_writes_of_one_turn_share_a_commit(path: Path) -> None:
@@ -58,7 +32,7 @@ async def test_writes_of_one_turn_share_a_commit(path: Path) -> None:
 
     def noted(number: int) -> Callable[[Transaction], int]:
         def write(tx: Transaction) -> int:
-            tx.run(_PUT, {"name": f"{number:03}", "value": ""})
+            tx.run(PUT, {"name": f"{number:03}", "value": ""})
             tx.note(f"job{number}", NOW, "queued")
             return number
 
@@ -79,14 +53,14 @@ async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
     database.listeners.on_commit(commits.append)
 
     def faulty(tx: Transaction) -> None:
-        tx.run(_PUT, {"name": "half", "value": ""})
+        tx.run(PUT, {"name": "half", "value": ""})
         tx.note("faulty", NOW, "queued")
         tx.ready("demand", 1)
         raise NotFound("job", "x")
 
     def good(name: str) -> Callable[[Transaction], str]:
         def write(tx: Transaction) -> str:
-            tx.run(_PUT, {"name": name, "value": ""})
+            tx.run(PUT, {"name": name, "value": ""})
             tx.note(name, NOW, "queued")
             tx.ready("demand", 1)
             return name
@@ -217,13 +191,13 @@ async def test_reads_never_see_a_part_of_a_transaction(path: Path) -> None:
     seen: list[int] = []
 
     def both(tx: Transaction) -> None:
-        tx.run(_PUT, {"name": "1", "value": ""})
+        tx.run(PUT, {"name": "1", "value": ""})
         with closing(sqlite3.connect(path)) as other:
             seen.append(other.execute("SELECT count(*) FROM meta").fetchone()[0])
-        tx.run(_PUT, {"name": "2", "value": ""})
+        tx.run(PUT, {"name": "2", "value": ""})
 
     def count(reader: Reader) -> int:
-        return len(reader.all(_ALL))
+        return len(reader.all(ALL))
 
     await database.write(both)
     assert seen == [0]
@@ -347,324 +321,3 @@ async def test_a_patient_write_tells_of_a_failure(path: Path) -> None:
     database._give_up()
     with pytest.raises(StoreUnavailable):
         await database.write(put("lost"), urgency=Urgency.NONE)
-
-
-async def test_a_result_is_heard_before_the_commit_holds_the_loop(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database = SqliteDatabase(path)
-    steps: list[str] = []
-    commit = database.commit
-
-    def noted() -> None:
-        steps.append("commit")
-        commit()
-
-    monkeypatch.setattr(database, "commit", noted)
-    loop = asyncio.get_running_loop()
-
-    def heard(_: None) -> None:
-        steps.append("heard")
-        loop.call_soon(steps.append, "sent")
-
-    await asyncio.gather(database.write(put("a"), written=heard), database.write(put("b")))
-    assert steps == ["heard", "sent", "commit"]
-    # A read never sees what may be undone: what is open is committed before it.
-    steps.clear()
-    seen: list[asyncio.Task[list[str]]] = []
-    write = database.write(
-        put("c"), written=lambda _: seen.append(loop.create_task(names(database)))
-    )
-    await write
-    assert await asyncio.gather(*seen) == [["a", "b", "c"]]
-    assert steps == ["commit"]
-    await database.close()
-
-
-async def test_what_was_heard_before_a_commit_that_fails_is_not_stored(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database = SqliteDatabase(path)
-    await database.write(put("before"))
-    heard: list[None] = []
-    told: list[ChangeSet] = []
-    database.listeners.on_commit(told.append)
-
-    def full() -> None:
-        raise StoreUnavailable("the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(database, "commit", full)
-        results = await asyncio.gather(
-            database.write(put("a"), written=heard.append),
-            database.write(lambda tx: tx.note("j", NOW, "queued")),
-            return_exceptions=True,
-        )
-    assert [str(result) for result in results] == ["the disk is full"] * 2
-    assert (heard, told) == ([None], [])
-    assert await names(database) == ["before"]
-    await database.close()
-
-
-async def test_closing_commits_what_is_open(path: Path) -> None:
-    database = SqliteDatabase(path)
-    heard = asyncio.Event()
-    future = database.write(put("open"), written=lambda _: heard.set())
-    await heard.wait()
-    await database.close()
-    await future
-    reopened = SqliteDatabase(path)
-    assert await names(reopened) == ["open"]
-    await reopened.close()
-
-
-def offering(name: str) -> Callable[[Transaction], str]:
-    def operation(tx: Transaction) -> str:
-        tx.run(_PUT, {"name": name, "value": ""})
-        tx.offers += 1
-        return name
-
-    return operation
-
-
-def ending(name: str) -> Callable[[Transaction], str]:
-    def operation(tx: Transaction) -> str:
-        tx.run(_PUT, {"name": name, "value": ""})
-        tx.ends += 1
-        return name
-
-    return operation
-
-
-def waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[SqliteDatabase, list[str]]:
-    """A database whose open transaction waits for long, and its commits."""
-    database = SqliteDatabase(path, ports=SqlitePorts(longest_wait=3600))
-    commits: list[str] = []
-    commit = database.commit
-
-    def noted() -> None:
-        commits.append("commit")
-        commit()
-
-    monkeypatch.setattr(database, "commit", noted)
-    return database, commits
-
-
-async def ran(
-    database: SqliteDatabase, *operations: Callable[[Transaction], str]
-) -> list[asyncio.Future[str]]:
-    """The futures of operations that have run."""
-    heard = asyncio.Event()
-    futures = [database.write(it, urgency=Urgency.RUN) for it in operations[:-1]]
-    futures.append(
-        database.write(operations[-1], urgency=Urgency.RUN, written=lambda _: heard.set())
-    )
-    await heard.wait()
-    return futures
-
-
-async def test_what_a_job_is_given_is_read_without_a_commit(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database, commits = waiting(path, monkeypatch)
-    (future,) = await ran(database, offering("a"))
-    ulids = Ulids(os.urandom)
-    assert await Secrets(database, ulids).sealed_secrets(["TOKEN"]) == {}
-    assert await PrivateInputs(database, ulids).sealed_input("J") is None
-    assert commits == [] and not future.done()
-    await database.close()
-    assert future.done()
-
-
-async def test_an_end_shares_the_commit_of_the_acceptance_that_follows(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database, commits = waiting(path, monkeypatch)
-    open_ = await ran(database, ending("end"), offering("next"))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert commits == [] and not any(future.done() for future in open_)
-    await database.write(put("accepted"))
-    assert commits == ["commit"] and all(future.done() for future in open_)
-    assert await names(database) == ["accepted", "end", "next"]
-    # An end that nothing follows is committed at once, also beside others.
-    assert await database.write(ending("alone"), urgency=Urgency.RUN) == "alone"
-    (other,) = await ran(database, offering("other"))
-    first = database.write(ending("first"), urgency=Urgency.RUN)
-    assert await database.write(ending("second"), urgency=Urgency.RUN) == "second"
-    assert first.done() and other.done()
-    await database.close()
-
-
-async def test_a_transaction_that_waits_is_committed_after_a_moment(path: Path) -> None:
-    database = SqliteDatabase(path)
-    (future,) = await ran(database, offering("next"))
-    assert not future.done()
-    assert await asyncio.wait_for(future, 5) == "next"
-    await database.close()
-
-
-async def test_reads_do_not_see_what_waits_unless_they_ask_for_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database, commits = waiting(path, monkeypatch)
-    await ran(database, offering("a"))
-
-    def seen(reader: Reader) -> list[str]:
-        return [row.name for row in reader.all(_ALL)]
-
-    assert await database.read(seen, ahead=True) == ["a"] and commits == []
-    with closing(sqlite3.connect(path)) as other:
-        assert other.execute("SELECT count(*) FROM meta").fetchone() == (0,)
-    assert await database.read(seen) == ["a"] and commits == ["commit"]
-    await database.close()
-
-
-async def test_a_guilty_operation_undoes_nothing_of_what_waits(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database, commits = waiting(path, monkeypatch)
-    (open_,) = await ran(database, offering("next"))
-    results = await asyncio.gather(
-        database.write(put("good")), database.write(put("next")), return_exceptions=True
-    )
-    assert results[0] is None and isinstance(results[1], OperationFault)
-    assert open_.result() == "next" and commits == ["commit"]
-    assert await names(database) == ["good", "next"]
-    await database.close()
-
-
-@pytest.mark.parametrize("fails", ["commit", "read", "run"])
-async def test_all_that_waits_hears_of_a_failure(
-    path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
-) -> None:
-    database, _ = waiting(path, monkeypatch)
-    (open_,) = await ran(database, offering("next"))
-
-    def away(*_: object) -> None:
-        raise StoreUnavailable("the database is away, for this test")
-
-    more: list[object] = []
-    if fails == "read":
-        with pytest.raises(StoreUnavailable):
-            await database.read(away, ahead=True)
-    else:
-        if fails == "commit":
-            monkeypatch.setattr(database, "commit", away)
-        operation = away if fails == "run" else put("more")
-        more = list(await asyncio.gather(database.write(operation), return_exceptions=True))
-    await asyncio.wait((open_,))
-    assert isinstance(open_.exception(), StoreUnavailable)
-    assert all(isinstance(result, StoreUnavailable) for result in more)
-    monkeypatch.undo()
-    assert await names(database) == []
-    # The next transaction waits and is committed as ever.
-    again = await ran(database, offering("next"))
-    await database.write(put("accepted"))
-    assert again[0].result() == "next"
-    await database.close()
-
-
-class Accepting(Report):
-    """As the report of an acceptance, which finds its assignment."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, tx: Transaction) -> str:
-        tx.run(_PUT, {"name": self.name, "value": ""})
-        return self.name
-
-
-async def accepted(database: SqliteDatabase, name: str) -> bool:
-    """Write an acceptance; whether it was heard of before its commit."""
-    heard: list[str] = []
-    await database.write(Accepting(name), urgency=Urgency.BASE, written=heard.append)
-    return bool(heard)
-
-
-async def test_an_acceptance_is_heard_of_and_waits_for_others(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database, commits = waiting(path, monkeypatch)
-    await database.write(put("assigned"))
-    commits.clear()
-    heard = asyncio.Event()
-    future = database.write(
-        Accepting("accepted"), urgency=Urgency.BASE, written=lambda _: heard.set()
-    )
-    await heard.wait()
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert commits == [] and not future.done()
-    started = database.write(put("started"), relaxed=True, urgency=Urgency.NONE)
-    assert await database.write(ending("end"), urgency=Urgency.RUN) == "end"
-    assert future.result() == "accepted" and started.done() and commits == ["commit"]
-    assert await names(database) == ["accepted", "assigned", "end", "started"]
-    await database.close()
-
-
-async def test_what_waits_for_its_run_shares_the_commit_of_an_acceptance(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database, commits = waiting(path, monkeypatch)
-    await database.write(put("assigned"))
-    commits.clear()
-    heard = asyncio.Event()
-    future = database.write(
-        Accepting("accepted"), urgency=Urgency.BASE, written=lambda _: heard.set()
-    )
-    started = database.write(put("started"), relaxed=True, urgency=Urgency.NONE)
-    await heard.wait()
-    database._waited_enough()
-    assert commits == ["commit"] and future.done() and started.done()
-    await database.close()
-
-
-@pytest.mark.parametrize("durability", ["full", "normal"])
-async def test_nothing_is_heard_early_that_rests_on_what_was_found(
-    path: Path, durability: Durability
-) -> None:
-    """Another life may have committed it and died before it was synced."""
-    database = SqliteDatabase(path, durability)
-    assert not await accepted(database, "first")
-    assert await accepted(database, "second")
-    await database.close()
-
-
-async def test_nothing_is_heard_early_that_rests_on_an_assignment_that_is_not_synced(
-    path: Path,
-) -> None:
-    database = SqliteDatabase(path)
-    await database.write(put("synced"))
-    await database.write(Elsewhere(offering("assigned")), relaxed=True)
-    assert not await accepted(database, "first")
-    # That commit was synced, and everything before it is safe, too.
-    assert await accepted(database, "second")
-    # What is not synced and gives nothing to an agent is of no account.
-    await database.write(put("started"), relaxed=True)
-    assert await accepted(database, "third")
-    await database.close()
-
-
-async def test_nothing_is_heard_early_after_a_failure(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody can say what of it was stored, and whether that lasts."""
-    database = SqliteDatabase(path)
-    await database.write(put("before"))
-    real = database.commit
-
-    def made_and_denied() -> None:
-        real()
-        raise StoreUnavailable("the disk could not be synced")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(database, "commit", made_and_denied)
-        with pytest.raises(StoreUnavailable):
-            await database.write(Elsewhere(offering("assigned")))
-    # A transaction that writes nothing syncs nothing.
-    await database.write(lambda tx: None)
-    assert not await accepted(database, "first")
-    assert await accepted(database, "second")
-    await database.close()
