@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from random import Random
 
 from remote_agent.session.attempt import FoundAttempt
-from remote_agent.session.events import OfferFailed, OfferStored
+from remote_agent.session.events import (
+    AcceptanceDurable,
+    AcceptanceFailed,
+    Event,
+    OfferFailed,
+    OfferStored,
+)
 from remote_agent.session.input_copy import InputCopy
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_agent.spool import SpoolError
@@ -30,6 +36,8 @@ class Directory:
     """One attempt on the disk."""
 
     offer: Offer
+    durable: bool = False
+    """A loss of power leaves that it was accepted."""
     begun: bool = False
     started: Started | None = None
     spool: bytearray = field(default_factory=bytearray)
@@ -63,6 +71,7 @@ class Judge:
 
     began: Callable[[str, AttemptId], None]
     forgotten: Callable[[str, AttemptId, Directory], None]
+    vanished: Callable[[AttemptId], None]
     fed: Callable[[AttemptId, Directory], None]
     checksum: Callable[[bytes], int]
     seen: Counter[str]
@@ -81,38 +90,73 @@ class Disk:
         """What the agent has noted for the shims."""
         self.attempts: dict[AttemptId, Directory] = {}
         self.launching: list[AttemptId] = []
-        self.storing: list[Offer] = []
+        self.accepted: list[AttemptId] = []
+        """Attempts of the next flush."""
+        self.flushing: list[AttemptId] | None = None
+        """Attempts of the one under way."""
 
     # What becomes of an agent's process ----------------------------------------------------
 
     def crash(self) -> None:
-        """Stores under way may or may not have come to the disk."""
-        for offer in self.storing:
-            if self.rng.random() < 0.5:
-                self.attempts[offer.attempt] = Directory(offer)
-        self.storing = []
+        """What was written is there all the same, while the host has power."""
+        self.accepted, self.flushing = [], None
+
+    def lose_power(self) -> None:
+        """All processes are gone. Of attempts nothing is left but that they were accepted, if that
+        was durable, or is by chance; and what has ended."""
+        self.crash()
+        self.launching = []
+        for key, place in [*self.attempts.items()]:
+            if place.durable or place.ended is not None or self.rng.random() < 0.5:
+                place.durable = place.begun = True
+                if place.ended is None:
+                    self._end(key, place, EndReason.LOST, None)
+            else:
+                del self.attempts[key]
+                self.judge.vanished(key)
 
     def boot(self) -> list[FoundAttempt]:
         """What a new agent finds."""
         return [place.found for place in self.attempts.values()]
 
+    def take_up(self) -> list[Event]:
+        """The new agent makes durable what the one before may not have."""
+        waiting = [key for key, p in self.attempts.items() if not (p.begun or p.ended)]
+        self.judge.seen["taken up"] += any(not self.attempts[key].durable for key in waiting)
+        return [self._keep(key) for key in waiting]
+
     # Store ---------------------------------------------------------------------------------
 
-    def store(self, offer: Offer) -> None:
-        """It takes a while: `stored` says when it is done."""
+    def store(self, offer: Offer) -> OfferStored | OfferFailed:
         assert offer.attempt not in self.attempts
-        assert offer not in self.storing
-        self.storing.append(offer)
-
-    def stored(self) -> OfferStored | OfferFailed | None:
-        """The oldest store is done; None when there is none."""
-        if not self.storing:
-            return None
-        offer = self.storing.pop(0)
         if self.full:
             return OfferFailed(offer.attempt, Refusal.DISK, "no space left on device")
         self.attempts[offer.attempt] = Directory(offer)
         return OfferStored(offer.attempt)
+
+    def force(self, key: AttemptId) -> None:
+        """It takes a while: `flush` goes on with it."""
+        self.accepted.append(key)
+
+    def flush(self) -> list[Event] | None:
+        """A flush begins, or what was accepted before it is durable, or the disk refuses that; None
+        when nobody wants one."""
+        if self.flushing is None:
+            self.flushing, self.accepted = self.accepted or None, []
+            return None if self.flushing is None else []
+        done, self.flushing = self.flushing, None
+        # Others of that number were accepted since.
+        return [self._keep(key) for key in done if key not in self.accepted]
+
+    def _keep(self, key: AttemptId) -> Event:
+        place = self.attempts.get(key)
+        if place is None:
+            return AcceptanceDurable(key)
+        if self.full and not place.durable:
+            self.judge.seen["not durable"] += 1
+            return AcceptanceFailed(key, "no space left on device")
+        place.durable = True
+        return AcceptanceDurable(key)
 
     # Runner --------------------------------------------------------------------------------
 
@@ -189,6 +233,7 @@ class Disk:
         key = self.launching.pop(self.rng.randrange(len(self.launching)))
         place = self.attempts.get(key)
         if place is not None and not place.begun:
+            assert place.durable, f"I4: {key} starts, and the host may forget it"
             place.begun = True
             self.judge.began(self.host, key)
         return True

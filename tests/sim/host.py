@@ -20,7 +20,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import Chunk, ContentChunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import WINDOW
-from remote_protocol.messages import AgentMessage, Cancel, Phase, ServerMessage
+from remote_protocol.messages import AgentMessage, Cancel, Confirm, Phase, ServerMessage
 from remote_protocol.states import EndReason
 from tests.sim.disk import Disk, Judge
 from tests.sim.loop import SimulatedLoop
@@ -58,7 +58,7 @@ class Host:
         """When the agent asked its server last."""
         self._rests_at: float | None = None
         """When the uploader found nothing that it can read."""
-        self.steps = (self.read, self.read, self.store, self.upload, self.scan)
+        self.steps = (self.read, self.read, self.flush, self.upload, self.scan)
         self._boot()
 
     @property
@@ -116,6 +116,8 @@ class Host:
             contents=NoContents(),
         )
         self.driver = SessionDriver(self.session, self.desired, ports, now=lambda: self.now)
+        for event in disk.take_up():
+            self.driver.handle(event)
         self.driver.reconsider()
         self._run = self.loop.create_task(self.link.run(self))
         self.loop.run()
@@ -139,6 +141,12 @@ class Host:
         if self.socket is not None:
             self.socket.wire.close_by_agent()
         self.loop.drop()
+
+    def lose_power(self) -> None:
+        """The whole host goes down, with its agent, its shims and its jobs."""
+        if self.alive:
+            self.crash()
+        self.disk.lose_power()
 
     def restart(self) -> None:
         self.alive, self.stopped = True, False
@@ -199,6 +207,10 @@ class Host:
         self.judge.seen[message.type] += 1
         if isinstance(message, Cancel) and message.reason is EndReason.LOST:
             self.judge.seen["sweep unstarted"] += 1
+        if isinstance(message, Confirm):
+            place = self.disk.attempts.get(message.attempt)
+            held = place is not None and not place.durable
+            self.judge.seen["confirmed before the flush"] += held
         self.driver.link_received(message)
 
     def link_input(self, chunk: Chunk | ContentChunk) -> None:
@@ -253,12 +265,13 @@ class Host:
         self.check()
         return True
 
-    def store(self) -> bool:
-        """The disk has taken an attempt, or refused it."""
-        answer = self.disk.stored()
-        if answer is None:
+    def flush(self) -> bool:
+        """The disk goes on with a flush."""
+        events = self.disk.flush()
+        if events is None:
             return False
-        self.driver.handle(answer)
+        for event in events:
+            self.driver.handle(event)
         self.check()
         return True
 

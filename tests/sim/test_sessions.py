@@ -83,6 +83,8 @@ def test_schedules_reach_every_corner() -> None:
     effects |= {"doubted offer", "torn", "ContactConfirmed", "forsaken", "sweep unstarted"}
     effects |= {"Start with secrets", "outputs", "died before a commit", "died after a commit"}
     effects |= {"power cut", "started before the commit", "failed unrecorded"}
+    effects |= {"taken up", "not durable", "vanished", "vanished confirmed"}
+    effects |= {"confirmed before the flush"}
     assert (messages | records | effects) - seen.keys() == set()
     assert {"exit", "cancelled", "spawn_error", "lost"} <= ends.keys()
 

@@ -33,6 +33,7 @@ FAULTS = (
     "cut",
     "freeze",
     "kill agent",
+    "host without power",
     "kill server",
     "power cut",
     "stop agent",
@@ -72,6 +73,8 @@ class World:
         """Attempts whose end is committed, and was compared with what their agents had."""
         self.confirmed: set[AttemptId] = set()
         """Attempts that were ever confirmed."""
+        self.vanished: set[AttemptId] = set()
+        """Attempts that a host has forgotten with its power."""
         self.commit_fails = False
         """The next commit finds no room on the disk."""
         self.dies_at_commit = ""
@@ -83,7 +86,7 @@ class World:
         self.machine = Machine(self.file, self.disk, tokens, rng, self.seen)
         self.server: Server | None = None
         self.wires: list[Wire] = []
-        judge = Judge(self._began, self._forgotten, self._fed, crc32, self.seen)
+        judge = Judge(self._began, self._forgotten, self._vanish, self._fed, crc32, self.seen)
         self.hosts = {name: Host(name, rng, judge) for name in AGENTS[:agents]}
         self._hosts = [*self.hosts.values()]
         self._start_server()
@@ -187,6 +190,11 @@ class World:
         held = row.agent == agent and row.state in (AttemptState.ACCEPTED, AttemptState.RUNNING)
         assert not held, f"I4: {agent} forgets {key}, which is {row.state}"
         assert place.ended is not None or not place.begun, f"{key} runs and is forgotten"
+
+    def _vanish(self, key: AttemptId) -> None:
+        assert key not in self.starts, f"I4: {key} was started, and its host has forgotten it"
+        self.vanished.add(key)
+        self.seen["vanished confirmed" if key in self.confirmed else "vanished"] += 1
 
     def _fed(self, key: AttemptId, place: Directory) -> None:
         whole = self.disk.inputs[key.job].whole
@@ -379,6 +387,8 @@ class World:
             wire.frozen = not wire.broken
         elif kind == "kill agent" and host.alive:
             host.crash()
+        elif kind == "host without power":
+            host.lose_power()
         elif kind == "kill server" and server:
             self.dies_at_commit = rng.choice(["", "before", "after"])
             if not self.dies_at_commit or not server.writing:
@@ -476,7 +486,7 @@ class World:
             assert steps < LONGEST_ROUND, "it talks without end and gets nowhere"
             moved = self._flush() or server.work_on_logs() or self.send_input()
             for host in self._hosts:
-                for act in (host.read, host.store, host.disk.launch, host.scan, host.upload):
+                for act in (host.read, host.flush, host.disk.launch, host.scan, host.upload):
                     moved = _repeat(act) or moved
                 moved = _repeat(partial(server.go_on, host.name)) or moved
 
@@ -505,7 +515,8 @@ class World:
         assert not [row for row in rows.values() if row.state.live]
         for key, attempt in rows.items():
             if attempt.detail == _WITHOUT:
-                assert self._of_former_life(key), "an agent lost what it had accepted"
+                forgotten = key in self.vanished or self._of_former_life(key)
+                assert forgotten, "an agent lost what it had accepted"
             if attempt.state is AttemptState.LOST and "was silent" in attempt.detail:
                 self.seen["sweep Lost"] += 1
         for job, row in self.file.jobs.items():

@@ -174,9 +174,10 @@ class Driven:
         )
         self.shutdown.on_stop = on_stop
         self.contents = NoContents()
+        store = AttemptStore(port)  # type: ignore[arg-type]
         ports = Ports(
             link=port,
-            store=AttemptStore(port),  # type: ignore[arg-type]
+            store=store,
             runner=port,
             secrets=port,
             uploader=port,
@@ -190,6 +191,7 @@ class Driven:
             contents=self.contents,
         )
         self.driver = SessionDriver(self.session, self.desired, ports, now=lambda: self.now)
+        store.open(self.driver.handle)
 
     def welcome(
         self,

@@ -185,6 +185,7 @@ class Agent:
         left = self._runner.reattach()
         for found in left:
             self._session.adopt(found)
+        self._store.take_up()
         self._relays.reattach(left)
         for key in sorted(self._journal.artifacts.pending):
             self._artifacts.add(key)

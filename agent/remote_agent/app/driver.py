@@ -2,7 +2,7 @@
 
 May touch whatever its ports reach, always at once and in order; nothing here waits. Between an
 offer and the start of its process lie one write to the disk, shared by all offers of a turn of the
-loop, and no other pause: that path is what users feel.
+loop and made while the server is asked, and no other pause: that path is what users feel.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from remote_agent.session.effects import (
     ContentReceived,
     Effect,
     EndInput,
+    ForbidInspection,
+    Force,
     Forget,
     Kill,
     Online,
@@ -43,6 +45,7 @@ from remote_agent.session.effects import (
     WakeUploader,
 )
 from remote_agent.session.events import (
+    AcceptanceFailed,
     ConditionChanged,
     ContentChunkReceived,
     Event,
@@ -119,8 +122,8 @@ class SessionDriver:
                 event = self._events.popleft()
                 for effect in self.session.handle(event, self._now()):
                     CARRIED_OUT[type(effect)](self, effect)
-                if type(event) is OfferFailed:
-                    self._not_stored(event)
+                if type(event) is OfferFailed or type(event) is AcceptanceFailed:
+                    self._failed(event)
                 if self.watch is not None:
                     self._show(self.watch, event)
         finally:
@@ -262,13 +265,12 @@ class SessionDriver:
         # It counts before the next offer is heard.
         if type(answer) is not OfferFailed and self._ports.shutdown.attempt_taken():
             self.reconsider()
-        if answer is not None:
-            self.handle(answer)
+        self.handle(answer)
 
-    def _not_stored(self, answer: OfferFailed) -> None:
-        if answer.reason is Refusal.DISK:
+    def _failed(self, event: OfferFailed | AcceptanceFailed) -> None:
+        if isinstance(event, AcceptanceFailed) or event.reason is Refusal.DISK:
             # The host's fault: it takes no jobs until it can write one.
-            self._ports.disk.refused(answer.detail)
+            self._ports.disk.refused(event.detail)
         self.reconsider()
 
     def _note_contact(self, effect: ContactConfirmed) -> None:
@@ -305,6 +307,8 @@ class SessionDriver:
 CARRIED_OUT: Final[dict[type[Effect], Callable[[SessionDriver, Any], None]]] = {
     Send: lambda driver, effect: driver._ports.link.send(effect.message),
     Store: SessionDriver._store,
+    Force: lambda driver, effect: driver._ports.store.force(effect.key),
+    ForbidInspection: lambda _, __: forbid_inspection(),
     Start: SessionDriver._start,
     Forget: SessionDriver._forget,
     WakeUploader: lambda driver, _: driver._ports.uploader.wake(),

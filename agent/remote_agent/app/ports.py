@@ -42,10 +42,13 @@ class LinkPort(Protocol):
 
 
 class StorePort(Protocol):
-    """Where attempts are made durable (`execution.storing.AttemptStore`)."""
+    """Where attempts are written and made durable (`execution.storing.AttemptStore`)."""
 
-    def store(self, offer: Offer) -> OfferStored | OfferFailed | None:
-        """Make an attempt durable; how it went. None: that is reported later, as an event."""
+    def store(self, offer: Offer) -> OfferStored | OfferFailed:
+        """Write an attempt's directory; how it went."""
+
+    def force(self, key: AttemptId) -> None:
+        """Force to the disk that it is accepted, after what was sent; an event says how it went."""
 
 
 class RunnerPort(Protocol):

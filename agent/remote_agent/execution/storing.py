@@ -1,8 +1,10 @@
-"""Makes offered attempts durable, and says in words why one cannot be. May touch the journal.
+"""Writes offered attempts, makes them durable, and says in words why one cannot be. May touch the
+journal.
 
-Offers that come at once are accepted at once: one flush of the disk serves all that were stored in
-a turn of the loop. Where flushes are slow they are made in a thread, and everything else goes on;
-where they are quick that would take longer than they do.
+An acceptance leaves before its flush of the disk, which is made while the server hears of it: the
+attempt starts when both are done (docs/decisions/0051-accepted-before-its-flush.md). One flush
+serves all that were accepted in a turn of the loop. Where flushes are slow they are made in a
+thread, and everything else goes on; where they are quick that would take longer than they do.
 """
 
 from __future__ import annotations
@@ -21,7 +23,13 @@ from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.users import NoUserFree
 from remote_agent.planning.work import NotAllowed
 from remote_agent.processes import keep_freed_memory
-from remote_agent.session.events import Event, OfferFailed, OfferStored
+from remote_agent.session.events import (
+    AcceptanceDurable,
+    AcceptanceFailed,
+    Event,
+    OfferFailed,
+    OfferStored,
+)
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Offer, Refusal
@@ -43,7 +51,7 @@ class AttemptStore:
         self._journal = journal
         self._report: Callable[[Event], None] = _nobody
         self._written: list[AttemptId] = []
-        """Attempts that are to be accepted when all offers of this turn of the loop are heard."""
+        """Attempts of the next flush."""
         self._slow = False
         """The latest flush took longer than `SLOW`."""
         self._idle = True
@@ -56,9 +64,8 @@ class AttemptStore:
         """Report to this one from now on."""
         self._report = report
 
-    def store(self, offer: Offer) -> OfferStored | OfferFailed | None:
-        """Make an attempt durable; OfferFailed says why that is impossible. None: that is reported
-        soon."""
+    def store(self, offer: Offer) -> OfferStored | OfferFailed:
+        """Write an attempt's directory; OfferFailed says why that is impossible."""
         if self._idle:
             # Not from the start: an agent without jobs has no use for the memory.
             self._idle = False
@@ -82,18 +89,38 @@ class AttemptStore:
             log.exception("an offer cannot be prepared", attempt=str(key))
             text = f"this agent cannot prepare the job: {error}"[:MAX_TEXT]
             return OfferFailed(key, Refusal.POLICY, text)
+        return OfferStored(key)
+
+    def force(self, key: AttemptId) -> None:
+        """Force to the disk that the attempt is accepted, after what was sent before; how that went
+        is reported."""
         if key not in self._journal.unaccepted:
-            return OfferStored(key)
+            self._report(AcceptanceDurable(key))
+            return
         if not self._written:
-            asyncio.get_running_loop().call_soon(self._accept)
+            self._accept_soon()
         self._written.append(key)
-        return None
+
+    def take_up(self) -> None:
+        """Do the same for what a former agent has left, which may have been killed before it."""
+        self._written = [*self._journal.unaccepted]
+        self._accept()
+
+    def _accept_soon(self) -> None:
+        # The link writes at the end of the turn in which something is said, which is asked for
+        # before: what says that they are accepted has left when a flush holds the loop.
+        asyncio.get_running_loop().call_soon(self._accept)
 
     def _accept(self) -> None:
-        """Accept all that were stored since; what comes during a flush waits for the next one."""
-        if self._in_thread or not self._written:
+        """Have the disk keep all that were accepted since; what comes during a flush waits for the
+        next one."""
+        if self._in_thread:
             return
-        keys, self._written = self._written, []
+        # Those that were given up meanwhile are nobody's any more.
+        keys = [key for key in self._written if key in self._journal.unaccepted]
+        self._written = []
+        if not keys:
+            return
         try:
             self._journal.accept(keys)
         except OSError as error:
@@ -118,13 +145,14 @@ class AttemptStore:
     def _flushed(self, error: OSError | None) -> None:
         keys, self._in_thread = self._in_thread, []
         self._answer(keys, error)
-        self._accept()
+        if self._written:
+            self._accept_soon()
 
     def _answer(self, keys: list[AttemptId], error: OSError | None) -> None:
-        if error is not None:
-            self._journal.withdraw(keys)
         for key in keys:
-            self._report(OfferStored(key) if error is None else _refused_by_disk(key, error))
+            if key in self._written:
+                continue  # given up and offered again meanwhile: it waits for the next flush
+            self._report(AcceptanceDurable(key) if error is None else _not_kept(key, error))
 
     def _write(self, offer: Offer) -> None:
         try:
@@ -140,6 +168,16 @@ def _refused_by_disk(key: AttemptId, error: OSError) -> OfferFailed:
     text = f"no attempt can be written to the disk: {why}"
     log.error("an offer was refused", attempt=str(key), reason=text)
     return OfferFailed(key, Refusal.DISK, text)
+
+
+def _not_kept(key: AttemptId, error: OSError) -> AcceptanceFailed:
+    why = os_words(error, "the state directory")
+    text = (
+        f"its agent's disk does not keep that it was accepted ({why}): see to that disk, the agent"
+        " takes no jobs before"
+    )
+    log.error("an accepted attempt cannot start", attempt=str(key), reason=text)
+    return AcceptanceFailed(key, text)
 
 
 def _nobody(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Which attempts this host has accepted: on the disk before the server hears of it (I4).
+"""Which attempts this host has accepted: on the disk before they start (I4).
 
 Touches one file in the state directory. It has a slot for each attempt that is accepted and not
 settled: `<job>.<number> <boot id>`, filled up with blanks to a fixed length. Slots are written in
@@ -77,7 +77,7 @@ class Acceptances:
                 self.former.add(key)
 
     def add(self, keys: Collection[AttemptId]) -> None:
-        """These are accepted when `force` has returned. OSError: none of them is."""
+        """The disk keeps that these are accepted when `force` has returned. OSError: of none."""
         try:
             descriptor = self._open(len(keys))
             for key in keys:
@@ -88,6 +88,12 @@ class Acceptances:
             for key in keys:
                 self.remove(key)
             raise
+
+    def probe(self) -> None:
+        """Try whether the disk takes and keeps one. OSError when it refuses."""
+        descriptor = self._open(1)
+        self._write(descriptor, self._free[-1], "")
+        sync_data(descriptor)
 
     def force(self) -> None:
         """Force all of them to the disk; may run in a thread. OSError when that refuses."""

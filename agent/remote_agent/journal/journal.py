@@ -8,7 +8,7 @@ piece by piece.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -77,7 +77,7 @@ class Journal:
         """Directories of attempts that were stored and not settled: making a path costs more than
         most of what is done with it."""
         self.unaccepted: set[AttemptId] = set()
-        """Those of them that `accept` has still to force to the disk."""
+        """Those of them that have not begun, and of which the disk may not know yet."""
         self._accepted = Acceptances(config.state_dir, self._boot_id)
         self.inputs = InputFiles(self.path, config.limits.min_free_disk // 2)
         self._trash = Trash(self._root)
@@ -115,8 +115,10 @@ class Journal:
         return self._folder.mend()
 
     def probe(self) -> None:
-        """Make a directory and a file, and remove them. OSError when the disk refuses."""
+        """Do with the disk what attempts need of it. OSError when it refuses."""
         self._folder.probe()
+        if self._durable:
+            self._accepted.probe()
 
     @property
     def _durable(self) -> bool:
@@ -134,9 +136,9 @@ class Journal:
     # Store --------------------------------------------------------------------------------------
 
     def store(self, offer: Offer) -> None:
-        """Write an attempt's directory, ready for its shim; nobody hears of it before `accept`, if
-        it is one of the `unaccepted` then. OSError: nothing of it is left. NumberUsed: it has run
-        here."""
+        """Write an attempt's directory, ready for its shim; if it is one of the `unaccepted` then,
+        it must not start before `accept` and `force`. OSError: nothing of it is left. NumberUsed:
+        it has run here."""
         key = offer.attempt
         directory = self.path(key)
         if os.path.lexists(directory):
@@ -153,30 +155,15 @@ class Journal:
             self.unaccepted.add(key)
 
     def accept(self, keys: Collection[AttemptId]) -> None:
-        """Write down that these of the `unaccepted` are accepted: they are when `force` has
-        returned (I4). OSError: nothing of them is left."""
+        """Write down that these of the `unaccepted` are accepted: the disk keeps it when `force`
+        has returned. OSError: they must not start."""
         self.unaccepted.difference_update(keys)
-        try:
-            self._accepted.add(keys)
-        except OSError:
-            self.withdraw(keys)
-            raise
+        self._accepted.add(keys)
 
     def force(self) -> None:
         """Force to the disk what was written down; may run in a thread. OSError when that
         refuses."""
         self._accepted.force()
-
-    def withdraw(self, keys: Iterable[AttemptId]) -> None:
-        """Leave nothing of attempts that cannot be accepted."""
-        for key in keys:
-            directory = self.path(key)
-            self._paths.pop(key, None)
-            self._accepted.remove(key)
-            self.users.release(key)
-            with suppress(OSError):
-                self.files.discard(key)
-                self._trash.take(directory)
 
     def _make_way(self, key: AttemptId, directory: Path) -> None:
         """Something has an attempt's name already."""
@@ -237,6 +224,9 @@ class Journal:
                 continue
             if record is not None:
                 found.append(record)
+                if record.phase is Phase.ACCEPTED and self._durable:
+                    # The former agent may have been killed before it had forced that.
+                    self.unaccepted.add(key)
             elif (self._root / name / ARTIFACT_LIST).exists():
                 self.artifacts.find(key)
         held = {str(record.key) for record in found}

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from remote_agent.session.input_copy import InputCopy
-from remote_agent.session.lifecycle import OVER, SILENT, UNSTORED, State
+from remote_agent.session.lifecycle import OVER, SILENT, State
+from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Phase, Started
 from remote_protocol.spec import JobSpec
@@ -39,6 +40,8 @@ class HeldAttempt:
     cursor: Cursor = field(default_factory=Cursor)
     input: InputCopy | None = None
     """The copy of the job's input; None for a job that has none."""
+    needs: SecretNeeds | None = None
+    """What its start will be given of secrets, when it is confirmed before it is durable."""
     started: Started | None = None
     ended: Ended | None = None
     serial: int = 0
@@ -73,7 +76,7 @@ class HeldAttempt:
     @property
     def phase(self) -> Phase | None:
         """What the server is told; None while it does not count as held."""
-        if self.state in UNSTORED:
+        if self.state is State.STORING:
             return None
         if self.ended is not None:
             return Phase.ENDED

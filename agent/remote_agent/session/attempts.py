@@ -14,6 +14,8 @@ from remote_agent.session.attempt import FoundAttempt, HeldAttempt
 from remote_agent.session.effects import (
     Acknowledged,
     Effect,
+    ForbidInspection,
+    Force,
     Forget,
     Kill,
     Prepare,
@@ -22,16 +24,19 @@ from remote_agent.session.effects import (
     Stop,
     WakeUploader,
 )
-from remote_agent.session.events import AttemptStarted, OfferFailed, SpoolMissing
+from remote_agent.session.events import AcceptanceFailed, AttemptStarted, OfferFailed, SpoolMissing
 from remote_agent.session.lifecycle import EXPECTED_TO_RUN, TRANSITIONS, Action, State, Trigger
-from remote_agent.session.secret_needs import SecretNeeds
+from remote_agent.session.secret_needs import needs_of
 from remote_agent.session.turns import Turns
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
+from remote_protocol.states import EndReason
 
-Cause = m.Offer | m.Confirm | m.Cancel | m.Superseded | m.Ruling | OfferFailed | None
+Cause = (
+    m.Offer | m.Confirm | m.Cancel | m.Superseded | m.Ruling | OfferFailed | AcceptanceFailed | None
+)
 """The message or event of a trigger, if an action needs more of it."""
 _WAKE: Final = WakeUploader()
 AboutAttempt = m.Confirm | m.Settled | m.Ack | m.Rewind | m.Cancel | m.Superseded
@@ -96,7 +101,7 @@ class Attempts:
         return (a.cursor.size - a.cursor.acked for a in self.held.values() if a.sends)
 
     def inventory(self) -> list[InventoryItem]:
-        """All that is durable here and not about to be forgotten, for a hello."""
+        """All that is written here and not about to be forgotten, for a hello."""
         return [
             InventoryItem(attempt=key, phase=phase, size=a.cursor.size)
             for key, a in self.held.items()
@@ -108,16 +113,10 @@ class Attempts:
         self.held[found.key] = HeldAttempt.adopt(found)
 
     def change_link(self) -> None:
-        """A new link: what is not durable yet never will be held, it is in no inventory."""
-        self.drop_unstored()
+        """A new link: nothing was said or offered on it."""
         self._turns.restart()
         for attempt in self.held.values():
             attempt.serial = 0
-
-    def drop_unstored(self) -> None:
-        """What is not durable yet never will be held."""
-        for attempt in self.held.values():
-            self._fire(attempt, Trigger.DISCONNECT)
 
     # Log ---------------------------------------------------------------------------------------
 
@@ -189,14 +188,24 @@ class Attempts:
     # Things that happen on the host ------------------------------------------------------------
 
     def stored(self, key: AttemptId) -> list[Effect]:
-        """Its directory is durable: it is held from now on."""
+        """Its directory is written: it is held from now on."""
         attempt = self.held.get(key)
         return [] if attempt is None else self._fire(attempt, Trigger.STORED)
 
     def store_failed(self, event: OfferFailed) -> list[Effect]:
-        """Its directory could not be made durable."""
+        """Its directory could not be written."""
         attempt = self.held.get(event.key)
         return [] if attempt is None else self._fire(attempt, Trigger.NOT_STORED, event)
+
+    def durable(self, key: AttemptId) -> list[Effect]:
+        """The disk keeps that it is accepted: it may start."""
+        attempt = self.held.get(key)
+        return [] if attempt is None else self._fire(attempt, Trigger.DURABLE)
+
+    def not_durable(self, event: AcceptanceFailed) -> list[Effect]:
+        """The disk does not keep it: it must not start."""
+        attempt = self.held.get(event.key)
+        return [] if attempt is None else self._fire(attempt, Trigger.NOT_DURABLE, event)
 
     def started(self, event: AttemptStarted) -> list[Effect]:
         """Its process exists."""
@@ -281,12 +290,20 @@ class Attempts:
     def _accept(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
         return self.say(m.Accept(attempt=attempt.key, serial=attempt.serial))
 
+    def _force(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
+        return [Force(attempt.key)]
+
+    def _keep_secrets(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
+        assert isinstance(cause, m.Confirm)
+        attempt.needs = needs_of(attempt.spec, cause)
+        return [] if attempt.needs is None else [ForbidInspection()]
+
     def _start(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
         spec = attempt.spec
-        needs = None
-        if spec is not None and (spec.secrets or spec.private_input or spec.relay):
+        needs, attempt.needs = attempt.needs, None
+        if cause is not None:
             assert isinstance(cause, m.Confirm)
-            needs = SecretNeeds(spec, cause)
+            needs = needs_of(spec, cause)
         if spec is not None and spec.contents:
             return [Prepare(attempt.key, spec, needs)]
         return [Start(attempt.key, needs)]
@@ -305,6 +322,10 @@ class Attempts:
         assert isinstance(cause, m.Cancel)
         return [Stop(attempt.key, cause.reason, cause.detail)]
 
+    def _give_up(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
+        assert isinstance(cause, AcceptanceFailed)
+        return [Stop(attempt.key, EndReason.LOST, cause.detail)]
+
     def _kill(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
         assert isinstance(cause, m.Superseded | m.Ruling)
         return [Kill(attempt.key, cause.detail)]
@@ -312,10 +333,6 @@ class Attempts:
     def _refuse_unstored(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
         assert isinstance(cause, OfferFailed)
         return self.refuse(attempt.key, attempt.serial, cause.reason, cause.detail)
-
-    def _refuse_cancelled(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
-        text = "cancelled before it was accepted"
-        return self.refuse(attempt.key, attempt.serial, Refusal.STALE, text)
 
     def _refuse_still_ending(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
         assert isinstance(cause, m.Offer)
@@ -333,6 +350,8 @@ class Attempts:
 
 _ACTIONS: Final[dict[Action, Callable[[Attempts, HeldAttempt, Cause], list[Effect]]]] = {
     Action.ACCEPT: Attempts._accept,
+    Action.FORCE: Attempts._force,
+    Action.KEEP_SECRETS: Attempts._keep_secrets,
     Action.START: Attempts._start,
     Action.ASK_INPUT: Attempts._ask_input,
     Action.SAY_STARTED: Attempts._say_started,
@@ -340,9 +359,9 @@ _ACTIONS: Final[dict[Action, Callable[[Attempts, HeldAttempt, Cause], list[Effec
     Action.SEND_LOG: lambda attempts, attempt, _: attempts._send_log(attempt),
     Action.SAY_ENDED: lambda _, attempt, __: [Send(attempt.ended)] if attempt.ended else [],
     Action.STOP: Attempts._stop,
+    Action.GIVE_UP: Attempts._give_up,
     Action.KILL: Attempts._kill,
     Action.FORGET: lambda _, attempt, __: [Forget(attempt.key)],
     Action.REFUSE_UNSTORED: Attempts._refuse_unstored,
-    Action.REFUSE_CANCELLED: Attempts._refuse_cancelled,
     Action.REFUSE_STILL_ENDING: Attempts._refuse_still_ending,
 }

@@ -41,10 +41,23 @@ class Send(NamedTuple):
 
 @distinct
 class Store(NamedTuple):
-    """Write the attempt's directory, force to the disk that it is accepted, then report OfferStored
-    or OfferFailed."""
+    """Write the attempt's directory, then report OfferStored or OfferFailed before anything else is
+    heard."""
 
     offer: Offer
+
+
+@distinct
+class Force(NamedTuple):
+    """Force to the disk that the attempt is accepted, when what was sent before has left; then
+    report AcceptanceDurable or AcceptanceFailed."""
+
+    key: AttemptId
+
+
+@distinct
+class ForbidInspection(NamedTuple):
+    """Values of secrets wait in this process's memory: nobody else may read it."""
 
 
 @distinct
@@ -191,6 +204,8 @@ class CloseLink(NamedTuple):
 Effect = (
     Send
     | Store
+    | Force
+    | ForbidInspection
     | Start
     | Prepare
     | ContentReceived

@@ -49,7 +49,7 @@ class Received(NamedTuple):
 
 @distinct
 class OfferStored(NamedTuple):
-    """The attempt is there, and that it is accepted is on the disk (answer to `Store`)."""
+    """The attempt's directory is there (answer to `Store`)."""
 
     key: AttemptId
 
@@ -60,6 +60,21 @@ class OfferFailed(NamedTuple):
 
     key: AttemptId
     reason: Refusal
+    detail: str
+
+
+@distinct
+class AcceptanceDurable(NamedTuple):
+    """That the attempt is accepted is on the disk (answer to `Force`)."""
+
+    key: AttemptId
+
+
+@distinct
+class AcceptanceFailed(NamedTuple):
+    """The disk refuses to keep that (answer to `Force`)."""
+
+    key: AttemptId
     detail: str
 
 
@@ -186,6 +201,8 @@ Event = (
     | Received
     | OfferStored
     | OfferFailed
+    | AcceptanceDurable
+    | AcceptanceFailed
     | AttemptStarted
     | SpoolGrew
     | SpoolMissing

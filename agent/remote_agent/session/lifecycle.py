@@ -1,10 +1,12 @@
 """The life of one attempt on its agent: states, what triggers a change, what is done then. Pure.
 
-    offer → storing → stored → accepted → confirm → starting → started → running → ended → settled
+    offer → storing → written → durable → accepted → confirm → starting → started → running
+    → ended → settled
 
 Nothing starts before the server has confirmed the acceptance, so that the server may give an
-attempt whose acceptance never arrived to another agent (I1). What is not durable is not held: an
-offer whose link is lost before its directory is on the disk is withdrawn (I4).
+attempt whose acceptance never arrived to another agent (I1); and nothing starts before the disk
+will have it after a loss of power, so that one of which a hello says nothing has never started
+(I4). Which of the two comes first does not matter: `confirm` before `durable` is `confirmed`.
 
 `docs/protocol.md` shows the same states; a test compares both.
 """
@@ -19,9 +21,11 @@ class State(StrEnum):
     """Where an attempt is, from its offer until it may be forgotten."""
 
     STORING = "storing"
-    """Its directory is being made durable: it does not count as held yet."""
-    WITHDRAWN = "withdrawn"
-    """The same, but it is not wanted any more: it is forgotten as soon as it is stored."""
+    """Its directory is being written: it does not count as held yet."""
+    WRITTEN = "written"
+    """It is accepted. The host may forget it with its power: it does not start."""
+    CONFIRMED = "confirmed"
+    """The same, and the server has confirmed it."""
     ACCEPTED = "accepted"
     """It is durable, has not begun, and waits for the server's confirmation."""
     FOUND = "found"
@@ -47,6 +51,10 @@ class Trigger(StrEnum):
     """The server offers it again."""
     STORED = "stored"
     NOT_STORED = "not stored"
+    DURABLE = "durable"
+    """That it is accepted is on the disk."""
+    NOT_DURABLE = "not durable"
+    """The disk refuses to keep that."""
     CONFIRM = "confirm"
     STARTED = "started"
     END = "end"
@@ -59,14 +67,16 @@ class Trigger(StrEnum):
     REWIND = "rewind"
     SUPERSEDE = "supersede"
     SETTLE = "settle"
-    DISCONNECT = "disconnect"
-    """Its link was lost, or the agent exits."""
 
 
 class Action(StrEnum):
     """What is done about it, in the order of a transition's actions."""
 
     ACCEPT = auto()
+    FORCE = auto()
+    """Have the disk keep that it is accepted."""
+    KEEP_SECRETS = auto()
+    """Those that came with the confirmation, for its start."""
     START = auto()
     ASK_INPUT = auto()
     SAY_STARTED = auto()
@@ -77,10 +87,11 @@ class Action(StrEnum):
     """Upload what is unsent, then report the end if there is one."""
     SAY_ENDED = auto()
     STOP = auto()
+    GIVE_UP = auto()
+    """End it as lost: it must not start."""
     KILL = auto()
     FORGET = auto()
     REFUSE_UNSTORED = auto()
-    REFUSE_CANCELLED = auto()
     REFUSE_STILL_ENDING = auto()
 
 
@@ -89,6 +100,24 @@ class Transition(NamedTuple):
 
     state: State | None
     actions: tuple[Action, ...] = ()
+
+
+_FORGOTTEN: Final = Transition(None, (Action.FORGET,))
+_KILLED: Final = Transition(State.SUPERSEDED, (Action.KILL,))
+_GIVEN_UP: Final = Transition(State.STOPPING, (Action.GIVE_UP,))
+_SENT_AGAIN: Final = Transition(State.ENDED, (Action.SEND_LOG,))
+_REPEATED: Final = (Action.ACCEPT, Action.SAY_STARTED)
+_NOT_DURABLE: Final = {
+    # What the server says anew it confirms anew.
+    Trigger.OFFER: Transition(State.WRITTEN, (Action.ACCEPT,)),
+    Trigger.KEEP: Transition(State.WRITTEN, (Action.ACCEPT, Action.SEND_LOG)),
+    Trigger.CONFIRM: Transition(State.CONFIRMED, (Action.KEEP_SECRETS,)),
+    Trigger.NOT_DURABLE: _GIVEN_UP,
+    Trigger.END: Transition(State.ENDED, (Action.SEND_LOG,)),
+    Trigger.CANCEL: Transition(State.STOPPING, (Action.STOP,)),
+    Trigger.SUPERSEDE: _FORGOTTEN,
+}
+"""Of an attempt that does not start yet, whatever the server says."""
 
 
 def _waiting(superseded: Transition) -> dict[Trigger, Transition]:
@@ -104,31 +133,21 @@ def _waiting(superseded: Transition) -> dict[Trigger, Transition]:
     }
 
 
-_FORGOTTEN: Final = Transition(None, (Action.FORGET,))
-_KILLED: Final = Transition(State.SUPERSEDED, (Action.KILL,))
-_SENT_AGAIN: Final = Transition(State.ENDED, (Action.SEND_LOG,))
-_REPEATED: Final = (Action.ACCEPT, Action.SAY_STARTED)
-
 TRANSITIONS: Final[dict[State, dict[Trigger, Transition]]] = {
     State.STORING: {
-        Trigger.STORED: Transition(State.ACCEPTED, (Action.ACCEPT,)),
+        Trigger.STORED: Transition(State.WRITTEN, (Action.ACCEPT, Action.FORCE)),
         Trigger.NOT_STORED: Transition(None, (Action.REFUSE_UNSTORED,)),
-        Trigger.CANCEL: Transition(State.WITHDRAWN, (Action.REFUSE_CANCELLED,)),
-        Trigger.SUPERSEDE: Transition(State.WITHDRAWN),
-        Trigger.DISCONNECT: Transition(State.WITHDRAWN),
     },
-    State.WITHDRAWN: {
-        Trigger.OFFER: Transition(State.STORING),
-        Trigger.STORED: _FORGOTTEN,
-        Trigger.NOT_STORED: Transition(None),
-        Trigger.CANCEL: Transition(State.WITHDRAWN, (Action.REFUSE_CANCELLED,)),
-    },
+    State.WRITTEN: _NOT_DURABLE | {Trigger.DURABLE: Transition(State.ACCEPTED)},
+    State.CONFIRMED: _NOT_DURABLE
+    | {Trigger.DURABLE: Transition(State.STARTING, (Action.START, Action.ASK_INPUT))},
     State.ACCEPTED: _waiting(superseded=_FORGOTTEN),
     State.FOUND: _waiting(superseded=_KILLED)
     | {
         # What it may have begun is not undone by being offered or kept.
         Trigger.OFFER: Transition(State.FOUND, (Action.ACCEPT,)),
         Trigger.KEEP: Transition(State.FOUND, (Action.ACCEPT, Action.SEND_LOG)),
+        Trigger.NOT_DURABLE: _GIVEN_UP,
     },
     State.STARTING: {
         Trigger.OFFER: Transition(State.STARTING, _REPEATED),
@@ -181,10 +200,8 @@ TRANSITIONS: Final[dict[State, dict[Trigger, Transition]]] = {
 """What a trigger does in a state. What is not here changes nothing: a message that comes late, or
 an event that is repeated. Only to settle what has not ended breaks the protocol."""
 
-UNSTORED: Final = frozenset({State.STORING, State.WITHDRAWN})
-"""States of an attempt that is in no inventory."""
 OVER: Final = frozenset({State.ENDED, State.REPORTED})
-SILENT: Final = frozenset({State.STORING, State.WITHDRAWN, State.SUPERSEDED})
+SILENT: Final = frozenset({State.STORING, State.SUPERSEDED})
 """States in which nothing is said about an attempt."""
-EXPECTED_TO_RUN: Final = frozenset(State) - OVER - {State.WITHDRAWN, State.SUPERSEDED}
+EXPECTED_TO_RUN: Final = frozenset(State) - OVER - {State.SUPERSEDED}
 """States of an attempt that takes a part of the capacity."""

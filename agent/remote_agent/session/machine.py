@@ -149,7 +149,6 @@ class Session:
 
     def _shut_down(self, event: ev.ShuttingDown, _: float) -> list[Effect]:
         self._leaving = True
-        self._attempts.drop_unstored()
         return self._attempts.say(m.Goodbye(reason=event.reason))
 
     def _turn(self, link: _Link) -> None:
@@ -291,6 +290,8 @@ HANDLERS: Final[dict[type[ev.Event], _Handler]] = {
     ev.Received: Session._received,
     ev.OfferStored: lambda session, event, _: session._attempts.stored(event.key),
     ev.OfferFailed: lambda session, event, _: session._attempts.store_failed(event),
+    ev.AcceptanceDurable: lambda session, event, _: session._attempts.durable(event.key),
+    ev.AcceptanceFailed: lambda session, event, _: session._attempts.not_durable(event),
     ev.AttemptStarted: lambda session, event, _: session._attempts.started(event),
     ev.AttemptEnded: lambda session, event, _: session._attempts.ended(event.key, event.ended),
     ev.SpoolGrew: lambda session, event, _: session._attempts.grew(event.key, event.size),

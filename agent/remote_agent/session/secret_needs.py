@@ -14,3 +14,10 @@ class SecretNeeds(NamedTuple):
 
     spec: JobSpec
     given: Confirm
+
+
+def needs_of(spec: JobSpec | None, given: Confirm) -> SecretNeeds | None:
+    """None for a job that needs nothing of all that."""
+    if spec is not None and (spec.secrets or spec.private_input or spec.relay):
+        return SecretNeeds(spec, given)
+    return None

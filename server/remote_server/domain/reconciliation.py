@@ -85,7 +85,7 @@ def reconcile(
             # What another installation has accepted, and may run, this one does not know.
             found.records.append(Record(Lost(key, _WITHOUT)))
         else:
-            # It accepts only what its disk will still have: it was not confirmed by anybody.
+            # It starts only what its disk will still have: whoever has confirmed it, it never ran.
             found.records.append(Record(Withdrawn(key, _WITHOUT)))
     for key, held in former.items():
         if key not in event.leases and _offered_here(held):

@@ -7,7 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 from remote_agent.app.shutdown import Lifetime
-from remote_agent.session.events import AttemptEnded, AttemptStarted, OfferStored, SpoolGrew
+from remote_agent.session.events import (
+    AcceptanceDurable,
+    AcceptanceFailed,
+    AttemptEnded,
+    AttemptStarted,
+    SpoolGrew,
+)
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import Chunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
@@ -173,15 +180,39 @@ def test_what_was_taken_counts_before_anything_else_is_heard(tmp_path):
     assert list(driven.session.attempts) == [key]
 
 
-def test_an_attempt_may_be_stored_later(driven):
-    def later(offer):
-        return None
+def hold_flushes(driven):
+    """From now on nothing is durable before an event says so; the attempts that are to be."""
+    forced: list[AttemptId] = []
+    store = SimpleNamespace(store=driven.driver._ports.store.store, force=forced.append)
+    driven.driver._ports = driven.driver._ports._replace(store=store)
+    return forced
 
-    driven.driver._ports = driven.driver._ports._replace(store=SimpleNamespace(store=later))
-    key = driven.take(confirm=False)
-    assert not driven.said(Accept)
-    driven.driver.handle(OfferStored(key))
-    assert [m.attempt for m in driven.said(Accept)] == [key]
+
+def test_an_attempt_that_is_confirmed_starts_when_it_is_durable(driven):
+    forced = hold_flushes(driven)
+    key = driven.take()
+    assert [m.attempt for m in driven.said(Accept)] == forced == [key]
+    assert driven.port.done == [("store", key)]
+    driven.driver.handle(AcceptanceDurable(key))
+    assert driven.port.done == [("store", key), ("start", key)]
+
+
+def test_a_disk_that_does_not_keep_an_acceptance_ends_it_and_takes_no_more(driven):
+    hold_flushes(driven)
+    key = driven.take()
+    driven.driver.handle(AcceptanceFailed(key, "Input/output error"))
+    assert driven.port.done == [("store", key), ("stop", key, EndReason.LOST)]
+    assert driven.port.refusals == ["Input/output error"]
+
+
+def test_secrets_that_wait_for_the_disk_are_read_by_nobody(driven, monkeypatch):
+    forbidden = []
+    monkeypatch.setattr("remote_agent.app.driver.forbid_inspection", lambda: forbidden.append(1))
+    hold_flushes(driven)
+    driven.take()
+    assert not forbidden
+    driven.take(spec=CommandSpec(command=["true"], secrets=["A"]))
+    assert forbidden == [1]
 
 
 def test_contact_that_is_confirmed_is_noted_and_a_full_disk_does_not_matter(driven, capsys):

@@ -17,7 +17,12 @@ from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.users import NoUserFree
 from remote_agent.planning.order import HostContext
 from remote_agent.sections import AgentPart
-from remote_agent.session.events import OfferFailed, OfferStored
+from remote_agent.session.events import (
+    AcceptanceDurable,
+    AcceptanceFailed,
+    OfferFailed,
+    OfferStored,
+)
 from remote_protocol.messages import Offer, Refusal
 from remote_protocol.spec import CommandSpec
 from tests.support.fake_server import new_key
@@ -56,112 +61,202 @@ def durable(tmp_path: Path) -> Journal:
     return Journal(Config(state_dir=tmp_path), HostContext("a", os.environ))
 
 
-async def test_offers_that_come_at_once_are_accepted_by_one_write(
-    durable: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """None is said to be stored before that is on the disk, whichever came first."""
-    monkeypatch.setattr(storing, "SLOW", 30.0)
-    happened: list[object] = []
-    store = AttemptStore(durable)
-    store.open(happened.append)
-    force = durable.force
+class Watched:
+    """A store, and what has happened to it in order: flushes, and what it has reported."""
 
-    def seen() -> None:
-        happened.append("forced")
-        force()
+    def __init__(self, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.journal = journal
+        self.happened: list[object] = []
+        self.fault: OSError | None = None
+        """What the disk says to a flush."""
+        self.store = AttemptStore(journal)
+        self.store.open(self.happened.append)
+        self._force = journal.force
+        monkeypatch.setattr(journal, "force", self._flush)
+        monkeypatch.setattr(storing, "SLOW", 30.0)
 
-    monkeypatch.setattr(durable, "force", seen)
+    def _flush(self) -> None:
+        self.happened.append("forced")
+        if self.fault is not None:
+            raise self.fault
+        self._force()
+
+    def accept(self, *offers: Offer) -> None:
+        """As the driver does with an offer."""
+        for one in offers:
+            assert self.store.store(one) == OfferStored(one.attempt)
+            self.store.force(one.attempt)
+
+    @property
+    def slots(self) -> list[str]:
+        """Attempts of which the host would know after it has restarted."""
+        file = self.journal.path(new_key()).parent.parent / "accepted"
+        return [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(30):
+            while len(self.happened) < count:
+                await asyncio.sleep(0)
+
+
+@pytest.fixture
+def watched(durable: Journal, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return Watched(durable, monkeypatch)
+
+
+def kept(*offers: Offer) -> list[AcceptanceDurable]:
+    return [AcceptanceDurable(one.attempt) for one in offers]
+
+
+async def test_what_is_accepted_in_a_turn_shares_a_flush(watched: Watched) -> None:
     first, second, third = (offer() for _ in range(3))
-    assert (store.store(first), store.store(second)) == (None, None)
-    assert happened == []
+    watched.accept(first, second)
+    assert watched.happened == []
     await asyncio.sleep(0)
-    assert happened == ["forced", OfferStored(first.attempt), OfferStored(second.attempt)]
-    assert store.store(third) is None
+    assert watched.happened == ["forced", *kept(first, second)]
+    watched.accept(third)
     await asyncio.sleep(0)
-    assert happened[3:] == ["forced", OfferStored(third.attempt)]
-    slots = (durable.path(first.attempt).parent.parent / "accepted").read_text().split()
-    assert [str(o.attempt) in slots for o in (first, second, third)] == [True] * 3
+    assert watched.happened[3:] == ["forced", *kept(third)]
+    assert set(watched.slots) == {str(one.attempt) for one in (first, second, third)}
 
 
-async def test_a_slow_disk_holds_up_nothing_but_acceptances(
-    durable: Journal, monkeypatch: pytest.MonkeyPatch
+async def test_what_is_said_at_the_end_of_the_turn_goes_ahead_of_the_flush(
+    watched: Watched,
 ) -> None:
-    monkeypatch.setattr(storing, "SLOW", -1.0)
-    happened: list[object] = []
-    store = AttemptStore(durable)
-    store.open(happened.append)
-    offers = [offer() for _ in range(4)]
-    stored = [OfferStored(one.attempt) for one in offers]
-    store.store(offers[0])
+    """The link writes then, and a flush holds the loop."""
+    wanted = offer()
+    watched.store.store(wanted)
+    asyncio.get_running_loop().call_soon(watched.happened.append, "said")
+    watched.store.force(wanted.attempt)
     await asyncio.sleep(0)
-    assert happened == stored[:1], "the first one shows how slow it is"
-    begun, goes_on, force = threading.Event(), threading.Event(), durable.force
+    assert watched.happened == ["said", "forced", *kept(wanted)]
 
-    def slow() -> None:
-        begun.set()
-        assert goes_on.wait(30)
-        force()
 
-    monkeypatch.setattr(durable, "force", slow)
-    store.store(offers[1])
-    assert await asyncio.to_thread(begun.wait, 30)
-    store.store(offers[2])
-    store.store(offers[3])
+def test_without_durability_nothing_is_forced(journal: Journal) -> None:
+    happened: list[object] = []
+    store = AttemptStore(journal)
+    store.open(happened.append)
+    wanted = offer()
+    store.store(wanted)
+    store.force(wanted.attempt)
+    assert happened == kept(wanted)
+
+
+async def test_what_is_given_up_before_its_flush_takes_no_place(watched: Watched) -> None:
+    gone, held = offer(), offer()
+    watched.accept(gone)
+    watched.journal.settle(gone.attempt)
+    await asyncio.sleep(0)
+    assert watched.happened == [], "there is nothing to flush"
+    watched.accept(gone, held)
+    watched.journal.settle(gone.attempt)
+    await asyncio.sleep(0)
+    assert watched.happened == ["forced", *kept(held)]
+    assert watched.slots == [str(held.attempt)]
+
+
+class SlowDisk:
+    """The next flush of a store, which is made in a thread, lasts until `go`."""
+
+    def __init__(self, watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+        self._flush = watched.journal.force
+        monkeypatch.setattr(watched.journal, "force", self._wait)
+
+    def _wait(self) -> None:
+        self.begun.set()
+        assert self.go.wait(30)
+        self._flush()
+
+    @staticmethod
+    async def of(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> SlowDisk:
+        """The first flush shows how slow it is."""
+        monkeypatch.setattr(storing, "SLOW", -1.0)
+        watched.accept(offer())
+        await watched.until(2)
+        watched.happened.clear()
+        return SlowDisk(watched, monkeypatch)
+
+
+async def test_a_slow_disk_holds_up_nothing_but_starts(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = await SlowDisk.of(watched, monkeypatch)
+    first, second, third = (offer() for _ in range(3))
+    watched.accept(first)
+    assert await asyncio.to_thread(disk.begun.wait, 30)
+    watched.accept(second)
+    await asyncio.sleep(0)
+    watched.accept(third)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert happened == stored[:1], "the loop goes on, and nothing is said too early"
+    assert watched.happened == [], "the loop goes on, and nothing starts too early"
     monkeypatch.setattr(storing, "SLOW", 30.0)
-    goes_on.set()
-    async with asyncio.timeout(30):
-        while len(happened) < 4:
-            await asyncio.sleep(0)
-    assert happened == stored
+    disk.go.set()
+    await watched.until(5)
+    assert watched.happened == ["forced", *kept(first), "forced", *kept(second, third)]
 
 
-async def test_a_slow_disk_that_refuses(durable: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> None:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(storing, "SLOW", -1.0)
-    answers: list[object] = []
-    store = AttemptStore(durable)
-    store.open(answers.append)
-    wanted = [offer(), offer()]
-    store.store(offer())
-    await asyncio.sleep(0)
-    monkeypatch.setattr(durable, "force", broken)
-    for one in wanted:
-        store.store(one)
-    async with asyncio.timeout(30):
-        while len(answers) < 3:
-            await asyncio.sleep(0)
-    assert [type(answer) for answer in answers] == [OfferStored, OfferFailed, OfferFailed]
-    assert not any(durable.path(one.attempt).exists() for one in wanted)
-
-
-async def test_a_disk_that_takes_no_acceptance_refuses_all_of_the_turn(
-    durable: Journal, monkeypatch: pytest.MonkeyPatch
+async def test_the_flush_of_a_former_life_of_an_attempt_does_not_count(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(descriptor: int) -> None:
+    disk = await SlowDisk.of(watched, monkeypatch)
+    wanted = offer()
+    watched.accept(wanted)
+    assert await asyncio.to_thread(disk.begun.wait, 30)
+    watched.journal.settle(wanted.attempt)
+    watched.accept(wanted)
+    disk.go.set()
+    await watched.until(3)
+    assert watched.happened == ["forced", "forced", *kept(wanted)]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_a_disk_that_does_not_keep_an_acceptance(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    if slow:
+        (await SlowDisk.of(watched, monkeypatch)).go.set()
+    watched.fault = OSError(5, "Input/output error")
+    wanted = [offer(), offer()]
+    watched.accept(*wanted)
+    await watched.until(3)
+    for one, failed in zip(wanted, watched.happened[1:], strict=True):
+        assert isinstance(failed, AcceptanceFailed) and failed.key == one.attempt
+        assert failed.detail == (
+            "its agent's disk does not keep that it was accepted (the state directory:"
+            " Input/output error): see to that disk, the agent takes no jobs before"
+        )
+        assert watched.journal.path(one.attempt).exists(), "its end is written there"
+
+
+async def test_a_disk_that_has_no_room_for_an_acceptance(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    answers: list[object] = []
-    store = AttemptStore(durable)
-    store.open(answers.append)
-    wanted = [offer(), offer()]
-    with monkeypatch.context() as patch:
-        patch.setattr("remote_agent.journal.acceptances.sync_data", full)
-        for one in wanted:
-            store.store(one)
-        await asyncio.sleep(0)
-    for one, answer in zip(wanted, answers, strict=True):
-        assert isinstance(answer, OfferFailed)
-        assert (answer.key, answer.reason) == (one.attempt, Refusal.DISK)
-        assert "No space left" in answer.detail
-        assert not durable.path(one.attempt).exists(), "nothing of it is left"
-    assert store.store(wanted[0]) is None, "another offer of it is taken"
+    monkeypatch.setattr("remote_agent.journal.acceptances.write_at", full)
+    watched.accept(offer())
     await asyncio.sleep(0)
-    assert answers[2:] == [OfferStored(wanted[0].attempt)]
+    (failed,) = watched.happened
+    assert isinstance(failed, AcceptanceFailed) and "No space left" in failed.detail
+
+
+async def test_what_a_former_agent_has_left_is_forced_before_anything_else(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It may have been killed between what it said and its flush."""
+    left = offer()
+    watched.accept(left)
+    later = Watched(Journal(Config(state_dir=tmp_path), HostContext("a", os.environ)), monkeypatch)
+    assert [record.key for record in later.journal.scan()] == [left.attempt]
+    later.store.take_up()
+    assert later.happened == ["forced", *kept(left)]
+    assert later.slots == [str(left.attempt)]
+    none = Watched(Journal(Config(state_dir=tmp_path), HostContext("a", os.environ)), monkeypatch)
+    none.store.take_up()
+    assert none.happened == []
 
 
 @pytest.mark.parametrize(

@@ -303,6 +303,7 @@ def test_an_agent_that_was_killed_finds_what_it_accepted_and_nothing_that_it_had
     assert [(record.key, record.phase) for record in later.scan()] == [
         (key_of(held), Phase.ACCEPTED)
     ]
+    assert later.unaccepted == {key_of(held)}, "the former one may not have forced it"
     assert str(key_of(gone)) not in (config.state_dir / "accepted").read_text()
 
 
@@ -468,6 +469,23 @@ def test_a_probe_says_whether_the_disk_takes_attempts(journal: Journal, config: 
     root.with_name("moved").rename(root)
     journal.probe()
     assert os.listdir(root) == before
+
+
+def test_a_probe_asks_the_disk_to_keep_an_acceptance(
+    config: Config, offers: Offers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    journal, held = Journal(durable(config), HOST), offers()
+    store(journal, held)
+    accepted = config.state_dir / "accepted"
+    before = accepted.read_text()
+    journal.probe()
+    assert accepted.read_text() == before
+    monkeypatch.setattr("remote_agent.journal.acceptances.sync_data", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        journal.probe()
 
 
 def test_a_job_whose_files_are_in_each_others_way_has_ended(

@@ -85,6 +85,13 @@ class Talk:
         return self.hear(message(attempt=key, **fields))
 
     def accepted(self, key: AttemptId = KEY, spec: JobSpec = SPEC) -> Talk:
+        """Accepted, durable, not confirmed."""
+        self.written(key, spec)
+        self.do(ev.AcceptanceDurable(key))
+        return self
+
+    def written(self, key: AttemptId = KEY, spec: JobSpec = SPEC) -> Talk:
+        """Accepted, and the disk may still forget it."""
         self.offer(key, spec=spec)
         self.do(ev.OfferStored(key))
         return self

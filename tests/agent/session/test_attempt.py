@@ -18,7 +18,8 @@ STARTED = Started(attempt=KEY, pid=7, at=1.0)
     ("state", "phase", "is_open"),
     [
         (State.STORING, None, False),
-        (State.WITHDRAWN, None, False),
+        (State.WRITTEN, Phase.ACCEPTED, True),
+        (State.CONFIRMED, Phase.ACCEPTED, True),
         (State.ACCEPTED, Phase.ACCEPTED, True),
         (State.FOUND, Phase.ACCEPTED, True),
         (State.STARTING, Phase.ACCEPTED, True),

@@ -10,12 +10,16 @@ from remote_agent.session import events as ev
 from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.effects import (
     Acknowledged,
+    ForbidInspection,
+    Force,
     Forget,
     Kill,
     Prepare,
+    Send,
     Start,
     Stop,
 )
+from remote_agent.session.secret_needs import SecretNeeds
 from remote_agent.session.send_window import LEAST
 from remote_protocol import messages as m
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
@@ -65,8 +69,114 @@ def test_contents_are_fetched_before_the_start(talk: Talk, named: dict[str, Any]
 def test_a_confirmation_of_what_was_not_accepted_counts_for_nothing(talk: Talk) -> None:
     talk.offer()
     assert talk.say("confirm") == []
-    assert kinds(talk.do(ev.OfferStored(KEY))) == ["accept"]
+    talk.do(ev.OfferStored(KEY))
+    talk.do(ev.AcceptanceDurable(KEY))
     assert talk.say("confirm") == [Start(KEY)]
+
+
+# Accepted before it is durable ---------------------------------------------------------------
+
+
+def test_an_acceptance_is_said_before_the_disk_is_asked_to_keep_it(talk: Talk) -> None:
+    talk.offer(serial=4)
+    assert talk.do(ev.OfferStored(KEY)) == [Send(m.Accept(attempt=KEY, serial=4)), Force(KEY)]
+
+
+@pytest.mark.parametrize("first", ["confirm", "durable"])
+def test_an_attempt_starts_when_it_is_confirmed_and_durable(talk: Talk, first: str) -> None:
+    talk.written()
+    steps = [lambda: talk.say("confirm"), lambda: talk.do(ev.AcceptanceDurable(KEY))]
+    before, after = steps if first == "confirm" else reversed(steps)
+    assert before() == []
+    assert after() == [Start(KEY)]
+    assert talk.do(ev.AcceptanceDurable(KEY)) == talk.say("confirm") == []
+
+
+def test_what_a_start_is_given_waits_for_the_disk(talk: Talk) -> None:
+    spec = CommandSpec(command=["true"], secrets=["A"])
+    talk.written(spec=spec)
+    assert talk.say("confirm", secrets={"A": "old"}) == [ForbidInspection()]
+    assert talk.say("confirm", secrets={"A": "new"}) == [ForbidInspection()]
+    held = talk.session.attempts[KEY]
+    assert "new" not in repr(held)
+    given = m.Confirm(attempt=KEY, secrets={"A": "new"})
+    assert talk.do(ev.AcceptanceDurable(KEY)) == [Start(KEY, SecretNeeds(spec, given))]
+    assert held.needs is None
+
+
+def test_an_input_is_asked_for_at_the_start(talk: Talk) -> None:
+    spec = CommandSpec(command=["cat"], stdin=True)
+    talk.written(spec=spec)
+    assert talk.say("confirm") == []
+    assert kinds(talk.do(ev.AcceptanceDurable(KEY))) == ["Start", "read_input"]
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_what_the_disk_does_not_keep_ends_and_never_starts(talk: Talk, confirmed: bool) -> None:
+    talk.written()
+    if confirmed:
+        talk.say("confirm")
+    detail = "the disk does not keep it"
+    assert talk.do(ev.AcceptanceFailed(KEY, detail)) == [Stop(KEY, EndReason.LOST, detail)]
+    assert talk.do(ev.AcceptanceDurable(KEY)) == talk.say("confirm") == []
+    over = ended(reason=EndReason.LOST)
+    assert sent(talk.do(ev.AttemptEnded(KEY, over))) == [over]
+    assert talk.say("settled") == [Forget(KEY)]
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+@pytest.mark.parametrize("again", ["offer", "hello"])
+def test_what_is_said_anew_is_confirmed_anew(talk: Talk, confirmed: bool, again: str) -> None:
+    talk.written()
+    if confirmed:
+        talk.say("confirm")
+    if again == "offer":
+        assert kinds(talk.offer(serial=2)) == ["accept"]
+    else:
+        talk.do(ev.LinkClosed())
+        (item,) = talk.open(OTHER).inventory
+        assert (item.attempt, item.phase) == (KEY, Phase.ACCEPTED)
+        assert "accept" in kinds(talk.welcome(ruling(Verdict.KEEP), session=OTHER))
+    assert talk.do(ev.AcceptanceDurable(KEY)) == []
+    assert talk.say("confirm") == [Start(KEY)]
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_what_is_superseded_before_it_is_durable_is_forgotten(talk: Talk, confirmed: bool) -> None:
+    talk.written()
+    if confirmed:
+        talk.say("confirm")
+    assert talk.say("superseded") == [Forget(KEY)]
+    assert talk.do(ev.AcceptanceDurable(KEY)) == []
+    assert not talk.session.attempts
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_a_cancel_before_it_is_durable_ends_it(talk: Talk, confirmed: bool) -> None:
+    talk.written()
+    if confirmed:
+        talk.say("confirm")
+    assert kinds(talk.say("cancel")) == ["Stop"]
+    assert talk.do(ev.AcceptanceDurable(KEY)) == talk.say("confirm") == []
+    over = ended(reason=EndReason.CANCELLED)
+    assert sent(talk.do(ev.AttemptEnded(KEY, over))) == [over]
+
+
+def test_an_end_of_what_is_not_durable_is_reported(talk: Talk) -> None:
+    # The agent is stopped, and ends all that it holds.
+    talk.written()
+    over = ended(reason=EndReason.CANCELLED)
+    assert sent(talk.do(ev.AttemptEnded(KEY, over))) == [over]
+
+
+def test_an_attempt_of_a_former_process_that_the_disk_does_not_keep_is_ended() -> None:
+    talk = Talk().adopt(Phase.ACCEPTED)
+    assert kinds(talk.do(ev.AcceptanceFailed(KEY, "no"))) == ["Stop"]
+    talk.open()
+    assert "Start" not in kinds(talk.welcome(ruling(Verdict.KEEP)) + talk.say("confirm"))
+
+
+# -----------------------------------------------------------------------------------------------
 
 
 def test_a_full_disk_refuses(talk: Talk) -> None:
@@ -75,32 +185,6 @@ def test_a_full_disk_refuses(talk: Talk) -> None:
     assert isinstance(refuse, m.Refuse)
     assert (refuse.reason, refuse.serial, refuse.detail) == (Refusal.DISK, 5, "no space left")
     assert not talk.session.attempts
-
-
-def test_an_offer_is_dropped_with_its_link_while_it_is_not_durable(talk: Talk) -> None:
-    talk.offer()
-    assert reopen(talk) == ["WakeUploader"]
-    assert talk.do(ev.OfferStored(KEY)) == [Forget(KEY)]
-    assert not talk.session.attempts
-
-
-def test_a_dropped_offer_that_fails_is_nothing(talk: Talk) -> None:
-    talk.offer()
-    reopen(talk)
-    assert talk.do(ev.OfferFailed(KEY, Refusal.DISK, "")) == []
-
-
-def test_a_dropped_offer_may_come_again_before_it_is_durable(talk: Talk) -> None:
-    talk.offer()
-    reopen(talk)
-    assert talk.offer(serial=1) == []
-    assert kinds(talk.do(ev.OfferStored(KEY))) == ["accept"]
-
-
-def test_what_is_not_durable_is_in_no_inventory(talk: Talk) -> None:
-    talk.offer()
-    talk.do(ev.LinkClosed())
-    assert talk.open(OTHER).inventory == []
 
 
 def test_a_serial_does_not_outlive_its_link(talk: Talk) -> None:
@@ -122,6 +206,8 @@ def test_an_attempt_of_a_former_process_waits_for_its_confirmation() -> None:
 def test_events_about_unknown_attempts_are_nothing(talk: Talk) -> None:
     assert talk.do(ev.OfferStored(KEY)) == []
     assert talk.do(ev.OfferFailed(KEY, Refusal.DISK, "")) == []
+    assert talk.do(ev.AcceptanceDurable(KEY)) == []
+    assert talk.do(ev.AcceptanceFailed(KEY, "")) == []
     assert talk.do(ev.AttemptStarted(KEY, 1, 1.0)) == []
     assert talk.do(ev.SpoolGrew(KEY, 1)) == []
     assert talk.do(ev.ChunkSent(KEY, 1)) == []
@@ -327,12 +413,6 @@ def test_what_ended_is_forgotten_when_superseded(talk: Talk) -> None:
     assert talk.say("superseded") == [Forget(KEY)]
 
 
-def test_what_is_being_stored_is_dropped_when_superseded(talk: Talk) -> None:
-    talk.offer()
-    assert talk.say("superseded") == []
-    assert talk.do(ev.OfferStored(KEY)) == [Forget(KEY)]
-
-
 def test_what_dies_is_in_no_inventory_and_takes_no_offer(talk: Talk) -> None:
     talk.running()
     talk.say("superseded")
@@ -370,14 +450,6 @@ def test_a_cancel_of_what_waits_for_its_confirmation_ends_it(talk: Talk) -> None
     assert talk.say("confirm") == []
     over = ended(reason=EndReason.CANCELLED)
     assert sent(talk.do(ev.AttemptEnded(KEY, over))) == [over]
-
-
-def test_a_cancel_of_what_is_being_stored_refuses_it(talk: Talk) -> None:
-    talk.offer(serial=2)
-    (refuse,) = sent(talk.say("cancel"))
-    assert isinstance(refuse, m.Refuse)
-    assert refuse.serial == 2
-    assert talk.do(ev.OfferStored(KEY)) == [Forget(KEY)]
 
 
 def test_a_cancel_of_what_has_ended_changes_nothing(talk: Talk) -> None:

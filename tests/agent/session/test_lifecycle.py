@@ -6,7 +6,6 @@ from remote_agent.session.lifecycle import (
     OVER,
     SILENT,
     TRANSITIONS,
-    UNSTORED,
     Action,
     State,
     Trigger,
@@ -38,14 +37,31 @@ def test_every_state_has_a_row_and_can_be_reached_and_left() -> None:
         assert any(t.state is not state for t in TRANSITIONS[state].values()), state
 
 
-def test_only_a_confirmation_starts_an_attempt() -> None:
+def test_what_starts_is_confirmed_and_durable() -> None:
     starts = {
         (state, trigger)
         for state, row in TRANSITIONS.items()
         for trigger, transition in row.items()
         if Action.START in transition.actions
     }
-    assert starts == {(State.ACCEPTED, Trigger.CONFIRM), (State.FOUND, Trigger.CONFIRM)}
+    assert starts == {
+        (State.ACCEPTED, Trigger.CONFIRM),
+        (State.FOUND, Trigger.CONFIRM),
+        (State.CONFIRMED, Trigger.DURABLE),
+    }
+    into = {
+        state: {
+            (before, trigger)
+            for before, row in TRANSITIONS.items()
+            for trigger, transition in row.items()
+            if transition.state is state and before is not state
+        }
+        for state in (State.ACCEPTED, State.CONFIRMED)
+    }
+    assert into == {
+        State.ACCEPTED: {(State.WRITTEN, Trigger.DURABLE)},
+        State.CONFIRMED: {(State.WRITTEN, Trigger.CONFIRM)},
+    }
 
 
 def test_what_may_have_begun_is_killed_and_ends_before_it_is_forgotten() -> None:
@@ -65,7 +81,6 @@ def test_nothing_is_said_about_what_is_not_held() -> None:
         for transition in TRANSITIONS[state].values():
             if transition.state in SILENT:
                 assert not SPEAKING & set(transition.actions)
-    assert UNSTORED < SILENT
 
 
 def test_every_trigger_and_every_action_is_used() -> None:

@@ -182,9 +182,7 @@ def test_wishes_and_assignment_are_applied_live() -> None:
 
 def test_leaving_says_goodbye_and_takes_nothing_more() -> None:
     talk = Talk().online()
-    talk.offer()
     assert kinds(talk.do(ev.ShuttingDown("stopped"))) == ["goodbye"]
-    assert kinds(talk.do(ev.OfferStored(KEY))) == ["Forget"]
     (message,) = sent(talk.offer(OTHER_KEY))
     assert isinstance(message, m.Refuse)
     assert message.reason is Refusal.DRAINING
@@ -335,6 +333,7 @@ def test_contact_is_proven_more_often_for_jobs_that_stop_soon() -> None:
     assert kinds(talk.offer(spec=STOPS_SOON)) == ["heartbeat", "Store"]
     assert proofs(answered(talk, 0, 1)) == [talk.now]
     talk.do(ev.OfferStored(KEY))
+    talk.do(ev.AcceptanceDurable(KEY))
     talk.say("confirm")
     assert talk.tick(1.5) == []
     assert kinds(talk.tick(0.5)) == ["heartbeat"]
