@@ -149,9 +149,13 @@ def write_directory(
 
 
 def _write_order(directory: str, order: Order, offer: Offer, boot_id: str) -> None:
-    # As model_dump_json does, without its frame of Python, and as bytes at once.
-    text = offer.__pydantic_serializer__.to_json(offer, exclude_none=True)
-    body = b'{"v":%d,"boot_id":%s,"offer":%s}\n' % (VERSION, encoded(boot_id), text)
+    body = b'{"v":%d,"boot_id":%s,"offer":{"attempt":"%s","serial":%d,"spec":%s}}\n' % (
+        VERSION,
+        encoded(boot_id),
+        str(offer.attempt).encode(),
+        offer.serial,
+        offer.spec.given_json,
+    )
     _write(f"{directory}{os.sep}{ORDER}", order.line(encoded) + body, 0o600, KEEP)
 
 

@@ -20,7 +20,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, to_json
 
 from remote_protocol.contents import ContentRef
 from remote_protocol.files import JobFile, check_together
@@ -243,6 +243,16 @@ class JobSpec(_Part):
         if self.kind == DEFAULT_KIND:
             return text
         return f'{{"kind":"{self.kind}"{"," if len(text) > 2 else ""}{text[1:]}'
+
+    @property
+    def given_json(self) -> bytes:
+        """JSON of the fields that were given; the same job when it is validated.
+
+        For who writes each job down: pydantic looks at every field to leave out what is unset. So
+        no field here has a serializer of its own; parts may."""
+        values = self.__dict__
+        given = {name: values[name] for name in self.__pydantic_fields_set__}
+        return to_json({**given, "kind": self.kind})
 
     @property
     def submission(self) -> str:

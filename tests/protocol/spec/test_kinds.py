@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, PlainSerializer, ValidationError, WrapSerializer
+from pydantic_core import from_json
 
 from remote_protocol import codec, extensions
 from remote_protocol.api.bodies import Page
@@ -97,6 +98,37 @@ def test_a_short_form_keeps_the_kind(sleep: dict[str, Any], seconds: int) -> Non
     job = SleepSpec(seconds=seconds)
     assert JobSpec.model_validate_json(job.short_json) == job
     assert CommandSpec(command=["a"]).short_json == '{"command":["a"]}'
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"command": ["true"], "max_log": 5000, "retry_on": ["lost"], "on_disconnect": {}},
+        {"command": ["true"], "files": [{"path": "a", "content": "Yg=="}], "env": {"A": "é"}},
+        {"kind": "python", "script": "print()", "on_disconnect": {"stop_after": 3}},
+        {"kind": "container", "image": "debian", "timeout": 1.5},
+    ],
+)
+def test_what_was_given_is_the_same_job(given: dict[str, Any]) -> None:
+    job = JobSpec.model_validate(given)
+    written = from_json(job.given_json)
+    assert written.keys() == {*given, "kind"}, "and nothing that was not given"
+    assert JobSpec.model_validate(written) == job
+    changed = job.model_copy(update={"files": []})
+    assert JobSpec.model_validate(from_json(changed.given_json)) == changed
+
+
+def test_a_kind_that_is_made_here_is_named(sleep: dict[str, Any]) -> None:
+    assert from_json(SleepSpec(seconds=3).given_json) == {"kind": "sleep", "seconds": 3.0}
+
+
+@pytest.mark.parametrize("kind", [CommandSpec, ContainerSpec, PythonSpec])
+def test_no_field_has_a_serializer_of_its_own(kind: type[JobSpec]) -> None:
+    # `given_json` would not ask it.
+    own = kind.__pydantic_decorators__
+    assert not (own.field_serializers or own.model_serializers)
+    metadata = [part for field in kind.model_fields.values() for part in field.metadata]
+    assert not any(isinstance(part, PlainSerializer | WrapSerializer) for part in metadata)
 
 
 def test_an_offer_carries_any_kind(sleep: dict[str, Any]) -> None:
