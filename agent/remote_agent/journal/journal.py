@@ -141,9 +141,10 @@ class Journal:
         it has run here."""
         key = offer.attempt
         directory = self.path(key)
-        if os.path.lexists(directory):
+        # Asked without an exception: a `stat` of what is not there makes one, of every attempt.
+        if os.access(directory, os.F_OK):
             self._make_way(key, directory)
-        elif os.path.lexists(self._logs.path(directory.name)):
+        elif os.access(self._logs.path(directory.name), os.F_OK):
             raise _used(key)
         try:
             self._write(directory, offer, self.users.take(key))

@@ -167,8 +167,8 @@ class SpareDirectories:
         """How the folders are, if all of them are empty. They are not looked into where that is
         `known` and any change `shows`. OSError when one is missing."""
         now = time.monotonic()
-        found = [directory.look(folder) for folder in self.folders]
-        marks = tuple((entry.st_ino, entry.st_ctime_ns) for entry in found)
+        found = map(directory.look, self.folders)
+        marks = tuple([(entry.st_ino, entry.st_ctime_ns) for entry in found])
         same = marks == known.marks
         if not (same and shows) and not all(map(directory.untouched, self.folders)):
             return None

@@ -128,7 +128,7 @@ class Folder(Entries):
     A link in its place is not followed, unless `follow` says so: for what people may move.
     """
 
-    __slots__ = ("_owner", "descriptor")
+    __slots__ = ("_self", "descriptor")
 
     def __init__(self, path: str | Path, follow: bool = False) -> None:
         flags = _FOLDER if follow else _FOLDER | os.O_NOFOLLOW
@@ -137,7 +137,14 @@ class Folder(Entries):
         except PermissionError:
             restore_access(path, 0o700)
             self.descriptor = os.open(path, flags)
-        self._owner: int | None = None
+        self._self: os.stat_result | None = None
+
+    @property
+    def _own(self) -> os.stat_result:
+        """What it is, and whose: that stays."""
+        if self._self is None:
+            self._self = os.fstat(self.descriptor)
+        return self._self
 
     def close(self) -> None:
         os.close(self.descriptor)
@@ -168,10 +175,8 @@ class Folder(Entries):
             raise UnexpectedEntry(name, _KINDS.get(stat.S_IFMT(found.st_mode), "it is no file"))
         if found.st_nlink > 1:
             raise UnexpectedEntry(name, "it has a second name (a hard link)")
-        if self._owner is None:
-            # Not the user's own id: on a network disk root may be another one.
-            self._owner = os.fstat(self.descriptor).st_uid
-        if found.st_uid != self._owner:
+        # Not the user's own id: on a network disk root may be another one.
+        if found.st_uid != self._own.st_uid:
             raise UnexpectedEntry(name, "it belongs to another user")
 
     def _odd(self, name: str, error: OSError) -> OSError:
@@ -233,7 +238,11 @@ class Folder(Entries):
             return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
 
     def names(self) -> list[str]:
-        return self._do(lambda: os.listdir(self.descriptor))
+        try:
+            return os.listdir(self.descriptor)
+        except PermissionError:
+            os.fchmod(self.descriptor, 0o700)
+            return os.listdir(self.descriptor)
 
     def sync(self) -> None:
         """Force its entries to the disk."""
@@ -263,7 +272,7 @@ class Folder(Entries):
             found = os.stat(path, follow_symlinks=False)
         except OSError:
             return False
-        return os.path.samestat(found, os.fstat(self.descriptor))
+        return os.path.samestat(found, self._own)
 
     def enter(self) -> None:
         """Make it the working directory, so that `here` is short enough for a socket address."""
