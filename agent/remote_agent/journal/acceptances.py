@@ -34,6 +34,8 @@ MORE: Final = 64
 _MOST: Final = 1 << 16
 """Slots that are read; far more than attempts a host ever has."""
 _LONGEST_BOOT: Final = 80
+_FORMER: Final = "-"
+"""In the place of the boot id, where that is only known to have been another one."""
 
 
 class Acceptances:
@@ -110,6 +112,40 @@ class Acceptances:
         self._free.append(slot)
         with suppress(OSError):
             self._write(self._open(0), slot, "")
+
+    def renew(self) -> None:
+        """Write the file anew, and force it to the disk, if somebody has removed, replaced or cut
+        it since it was opened: it would be of no use after a restart of the host. OSError."""
+        held = self._descriptor
+        if held is None or self._in_place(held):
+            return
+        log.warning(
+            "the record of accepted attempts was removed or replaced; it is written again",
+            path=str(self._place / NAME),
+        )
+        with Folder(self._place) as folder:
+            folder.clear(NAME)
+            made = folder.open(NAME, KEEP)
+            try:
+                for slot in range(self._count):
+                    self._write(made, slot, "")
+                for key, slot in self._slots.items():
+                    boot_id = _FORMER if key in self.former else self._boot_id
+                    self._write(made, slot, f"{key} {boot_id}")
+                sync_data(made)
+                folder.sync()
+                # Under the same number: a thread may be forcing it, or about to.
+                os.dup2(made, held, inheritable=False)
+            finally:
+                os.close(made)
+
+    def _in_place(self, held: int) -> bool:
+        here = os.fstat(held)
+        try:
+            found = os.stat(self._place / NAME, follow_symlinks=False)
+        except OSError:
+            return False
+        return os.path.samestat(found, here) and here.st_size >= self._count * SLOT
 
     def keep(self, keys: Iterable[str]) -> None:
         """Only these attempts have directories: others of this boot were settled by an agent that

@@ -166,6 +166,11 @@ class Journal:
         refuses."""
         self._accepted.force()
 
+    def renew_acceptances(self) -> None:
+        """Look after what says which attempts are accepted, whatever somebody has done to it.
+        OSError when the disk refuses."""
+        self._accepted.renew()
+
     def _make_way(self, key: AttemptId, directory: Path) -> None:
         """Something has an attempt's name already."""
         if (directory / SETTLED).exists():

@@ -99,6 +99,7 @@ class Janitor:
             await self.sweep()
         await self._purge()
         self.judge()
+        self._journal.renew_acceptances()
         if self._write_error:
             self._probe()
         elif not self._short:

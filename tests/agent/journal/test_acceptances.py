@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,75 @@ def test_what_a_job_has_put_in_its_place_is_moved_away(
     assert "what the agent has accepted cannot be read" in capsys.readouterr().out
     if kind == "link":
         assert (tmp_path / "precious").read_text() == "of the agent's user"
+
+
+def _empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def _replace(file: Path) -> None:
+    other = file.with_name("other")
+    other.write_bytes(file.read_bytes())
+    other.replace(file)
+
+
+def _link(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("precious")
+
+
+def _folder(file: Path) -> None:
+    file.rename(file.with_name("elsewhere"))
+    file.mkdir()
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, _empty, _replace, _link, _folder])
+def test_what_is_done_to_the_file_under_a_running_agent_is_made_good(
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "precious").write_text("of the agent's user")
+    former, settled, held, new = (new_key() for _ in range(4))
+    accept(Acceptances(tmp_path, "boot-0"), former)
+    accepted = Acceptances(tmp_path, "boot-1")
+    accept(accepted, settled, held)
+    accepted.remove(settled)
+    accepted.renew()
+    assert capsys.readouterr().out == ""
+    damage(tmp_path / NAME)
+    seen = forced(monkeypatch)
+    accepted.renew()
+    assert seen == [NAME, tmp_path.name]
+    assert f"path={tmp_path / NAME}" in capsys.readouterr().out
+    accepted.renew()
+    assert capsys.readouterr().out == "", "it is in its place again"
+    accept(accepted, new)
+    assert seen[2:] == [NAME], "and is what is forced from then on"
+    assert Acceptances(tmp_path, "boot-1").former == {former}
+    assert Acceptances(tmp_path, "boot-2").former == {former, held, new}
+    assert (tmp_path / "precious").read_text() == "of the agent's user"
+
+
+def test_what_cannot_be_made_good_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = Acceptances(tmp_path, "boot-1")
+    key = new_key()
+    accept(accepted, key)
+    (tmp_path / NAME).unlink()
+    monkeypatch.setattr(module, "write_at", lambda descriptor, data, offset: len(data) - 1)
+    with pytest.raises(OSError, match="No space"):
+        accepted.renew()
+    monkeypatch.undo()
+    accepted.renew()
+    assert lines(tmp_path) == [f"{key} boot-1"]
+
+
+def test_nothing_is_looked_at_before_it_is_needed(tmp_path: Path) -> None:
+    Acceptances(tmp_path, "boot-1").renew()
+    assert not (tmp_path / NAME).exists()
 
 
 def test_a_very_long_boot_id_is_cut_and_still_the_same(tmp_path: Path) -> None:

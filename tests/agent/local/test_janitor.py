@@ -38,6 +38,7 @@ class Shelf:
         self.stubborn: set[AttemptId] = set()
         self.freed = 0
         self.prepared = 0
+        self.renewed = 0
 
     def put(self, age: float, size: int) -> AttemptId:
         key = new_key()
@@ -49,6 +50,9 @@ class Shelf:
 
     def prepare(self) -> None:
         self.prepared += 1
+
+    def renew_acceptances(self) -> None:
+        self.renewed += 1
 
     def remove(self, key: AttemptId) -> None:
         if key in self.stubborn:
@@ -95,6 +99,13 @@ async def test_what_is_old_goes_and_what_is_young_stays(world):
     await world.janitor.look()
     assert set(world.shelf.logs) == {young} and old not in world.shelf.logs
     assert world.shelf.trash == 0
+
+
+async def test_each_look_sees_to_what_is_accepted(world):
+    world.free = 0
+    for number in range(1, 3):
+        await world.janitor.look()
+        assert world.shelf.renewed == number
 
 
 async def test_above_the_total_the_oldest_go_first(world):
