@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -205,6 +205,7 @@ class PostgresDatabase:
     def _write(self, writes: list[Write], relaxed: bool) -> list[Write]:
         """Run and commit some writes; those that are left."""
         for last in (False, True):
+            left: Sequence[Write] = ()
             try:
                 self._connected()
                 self._session.relaxed = relaxed
@@ -214,9 +215,10 @@ class PostgresDatabase:
             except StoreUnavailable as error:
                 # Nothing was stored, so that it can be done on a new session; but perhaps it was.
                 if not self._again(error) or last:
-                    futures = [write.future for write in writes]
+                    # What there was no time for has nothing to do with it.
+                    futures = [write.future for write in writes[: len(writes) - len(left)]]
                     self._worker.tell(self._failed, futures, self._lost or error)
-                    return []
+                    return list(left)
             else:
                 self._worker.tell(self._committed, batch)
                 return list(left)

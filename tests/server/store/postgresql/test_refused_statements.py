@@ -315,6 +315,19 @@ async def test_a_statement_that_kills_its_connection_is_done_once_more_at_the_mo
     assert await together.run(put("a"), put("b")) == ["a", "b"]
 
 
+async def test_what_there_was_no_time_for_hears_nothing_of_a_failure(
+    together: Together, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has not run: nobody need look whether it is stored."""
+    put = together.put
+    monkeypatch.setattr(database, "BATCH_TIME", 0)
+    monkeypatch.setattr(database, "RETRY", 0)
+    told = await together.run(together.cuts(url), put("a"), put("b"))
+    assert kinds(told) == [CommitUnknown, "a", "b"]
+    assert together.ran == ["cut", "a", "b"]
+    assert await together.stored() == ["a", "b"]
+
+
 async def test_postgresql_killed_between_statements(together: Together) -> None:
     put = together.put
     killed: list[bool] = []
