@@ -138,6 +138,10 @@ class AttemptStore:
             self._journal.force()
         except OSError as error:
             return error
+        except Exception as error:
+            # Our own bug: whoever waits for this flush must hear of it, and the next one be made.
+            log.exception("a flush of the disk failed")
+            return OSError(f"{type(error).__name__}: {error}")
         finally:
             self._slow = time.monotonic() - began > SLOW
         return None

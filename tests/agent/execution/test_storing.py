@@ -67,7 +67,7 @@ class Watched:
     def __init__(self, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
         self.journal = journal
         self.happened: list[object] = []
-        self.fault: OSError | None = None
+        self.fault: Exception | None = None
         """What the disk says to a flush."""
         self.store = AttemptStore(journal)
         self.store.open(self.happened.append)
@@ -228,6 +228,30 @@ async def test_a_disk_that_does_not_keep_an_acceptance(
             " Input/output error): see to that disk, the agent takes no jobs before"
         )
         assert watched.journal.path(one.attempt).exists(), "its end is written there"
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_a_flush_that_fails_as_nobody_foresaw_is_heard_of(
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    slow: bool,
+) -> None:
+    """Else its attempts, and with a thread all later ones, would wait for ever."""
+    if slow:
+        (await SlowDisk.of(watched, monkeypatch)).go.set()
+    watched.fault = ValueError("a bug")
+    first, second = offer(), offer()
+    watched.accept(first)
+    await watched.until(2)
+    failed = watched.happened[1]
+    assert isinstance(failed, AcceptanceFailed) and failed.key == first.attempt
+    assert "(the state directory: ValueError: a bug)" in failed.detail
+    assert "a flush of the disk failed" in capsys.readouterr().out
+    watched.fault = None
+    watched.accept(second)
+    await watched.until(4)
+    assert watched.happened[2:] == ["forced", *kept(second)]
 
 
 async def test_a_disk_that_has_no_room_for_an_acceptance(
