@@ -30,6 +30,8 @@ log = structlog.get_logger("journal")
 
 LOGS: Final = ".logs"
 """The folder of logs without a directory, beside the directories of attempts."""
+_BLOCK: Final = 512
+"""Bytes of a unit of st_blocks (stat(2))."""
 
 
 class SettledLog(NamedTuple):
@@ -89,7 +91,9 @@ class SettledLogs:
                 found = os.lstat(self.path(name))
             except FileNotFoundError:
                 continue
-            yield SettledLog(key, found.st_mtime, found.st_size)
+            # Most are a line or two, and take a whole block: that is what `max_total` is about.
+            blocks = getattr(found, "st_blocks", 0) * _BLOCK
+            yield SettledLog(key, found.st_mtime, max(found.st_size, blocks))
 
     def _make_logs(self) -> None:
         """Have the folder of logs, and open to us, whatever a job has done to it. OSError."""

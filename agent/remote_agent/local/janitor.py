@@ -29,6 +29,8 @@ SWEEP: Final = 60.0
 AT_ONCE: Final = 20
 """Entries deleted in one go: on ext4 many deletions at once slow the next attempts' creation."""
 PAUSE: Final = 0.02
+SLICE: Final = 250
+"""Settled logs looked at before others have their turn: some milliseconds."""
 BACK: Final = 1.05
 """How much more than the reserve must be free before jobs are taken again: no flapping."""
 RELAX: Final = 0.9
@@ -127,7 +129,13 @@ class Janitor:
     async def sweep(self) -> None:
         """Remove settled logs that are too old, or too much together, or in the way of jobs."""
         logs = self._config.logs
-        kept = sorted(self._journal.kept(), key=lambda entry: entry.settled_at)
+        kept = []
+        for entry in self._journal.kept():
+            kept.append(entry)
+            if len(kept) % SLICE == 0:
+                # A host of many short jobs has hundreds of thousands.
+                await asyncio.sleep(0)
+        kept.sort(key=lambda entry: entry.settled_at)
         total = sum(entry.size for entry in kept) + self._unsent.spool_bytes
         # No decision about jobs rests on this clock: it only ages files that nobody needs.
         oldest = time.time() - logs.retention

@@ -153,7 +153,7 @@ def test_a_settled_log_is_kept_without_its_directory(
     journal.settle(key)
     journal.settle(key)
     (kept,) = journal.kept()
-    assert (kept.key, kept.size) == (key, len(log)) and kept.settled_at > 1.7e9
+    assert kept.key == key and kept.size >= len(log) and kept.settled_at > 1.7e9
     assert journal.scan() == [] and left_log(journal, offer).read_bytes() == log
     again = offers(["true"])
     journal.store(again)

@@ -59,7 +59,7 @@ def test_what_a_job_has_put_in_place_of_the_logs_is_moved_away(tmp_path: Path, w
     key = new_key()
     Path(logs.path(str(key))).write_bytes(b"kept")
     (attempts / LOGS / "no attempt").touch()
-    assert [(log.key, log.size) for log in logs.find()] == [(key, 4)]
+    assert [log.key for log in logs.find()] == [key]
 
 
 def test_logs_that_a_job_takes_away_hide_no_others(tmp_path: Path) -> None:
@@ -74,3 +74,18 @@ def test_logs_that_a_job_takes_away_hide_no_others(tmp_path: Path) -> None:
     (tmp_path / LOGS).chmod(0)
     assert [log.key for log in logs.find()] == [key]
     assert (tmp_path / LOGS).stat().st_mode & 0o777 == 0o700
+
+
+def test_a_log_counts_with_what_it_takes_on_the_disk(tmp_path: Path) -> None:
+    """A line takes a block; of a file with holes its length counts."""
+    logs = SettledLogs(tmp_path, AttemptsFolder(tmp_path))
+    line, holes = (Path(logs.path(str(new_key()))) for _ in range(2))
+    line.write_bytes(b"a line\n")
+    with line.open("rb") as file:
+        os.fsync(file.fileno())
+    holes.touch()
+    os.truncate(holes, 10_000_000)
+    sizes = {str(log.key): log.size for log in logs.find()}
+    taken = line.stat().st_blocks * 512
+    assert sizes == {line.name: max(taken, 7), holes.name: 10_000_000}
+    assert taken > 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -106,6 +107,32 @@ async def test_each_look_sees_to_what_is_accepted(world):
     for number in range(1, 3):
         await world.janitor.look()
         assert world.shelf.renewed == number
+
+
+async def test_very_many_logs_do_not_hold_the_loop(world):
+    for _ in range(3 * module.SLICE):
+        world.shelf.put(60, 1)
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    other = asyncio.ensure_future(count())
+    await asyncio.sleep(0)
+    before, kept = turns, iter(world.shelf.kept())
+
+    def watched():
+        for number, entry in enumerate(kept, start=1):
+            yield entry
+            assert turns - before >= number // module.SLICE
+
+    world.shelf.kept = watched
+    await world.janitor.sweep()
+    other.cancel()
+    assert len(world.shelf.logs) == 3 * module.SLICE
 
 
 async def test_above_the_total_the_oldest_go_first(world):
