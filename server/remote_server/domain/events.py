@@ -174,10 +174,11 @@ class EndCommitting:
 
 
 @frozen
-class ChangeRecorded:
-    """The change is committed, and the record's `then` was sent."""
+class EndRecorded:
+    """The end of an attempt is committed, and the record's `then` was sent. Of other changes that
+    are, nobody has to hear."""
 
-    change: Change
+    key: AttemptId
 
 
 @frozen
@@ -236,7 +237,7 @@ Event = (
     | DesiredModeChanged
     | AssignmentChanged
     | EndCommitting
-    | ChangeRecorded
+    | EndRecorded
     | ChangeRefused
     | StoreFailed
     | Doubted
@@ -268,7 +269,8 @@ class ConfirmWithSecrets:
 
 @frozen
 class Record:
-    """Commit the change, send `then`, report ChangeRecorded; else ChangeRefused or StoreFailed.
+    """Commit the change, send `then`, report EndRecorded of an end; else ChangeRefused or
+    StoreFailed.
 
     Records are committed in the order in which they are given, also those of one tick. The messages
     of an acceptance may be sent before its commit, which may fail then (ADR 50).

@@ -289,14 +289,12 @@ class Leases:
         held.leaving = True
         return [CapacityChanged()]
 
-    def recorded(self, change: Change) -> list[Effect]:
-        """The change is committed."""
-        if not isinstance(change, Finished):
-            return []
-        held = self._held.get(change.key)
+    def recorded(self, key: AttemptId) -> list[Effect]:
+        """The end of an attempt is committed."""
+        held = self._held.get(key)
         if held is None or not held.hear(LeaseEvent.SETTLE):
             return []
-        self._drop(change.key)
+        self._drop(key)
         return [] if held.leaving else [CapacityChanged()]
 
     def stale(self, change: Change) -> list[Effect]:

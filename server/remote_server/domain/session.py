@@ -25,7 +25,6 @@ from remote_server.domain.events import (
     AssignmentChanged,
     CancelWished,
     CapacityChanged,
-    ChangeRecorded,
     ChangeRefused,
     ChunkReceived,
     Close,
@@ -33,6 +32,7 @@ from remote_server.domain.events import (
     Doubted,
     Effect,
     EndCommitting,
+    EndRecorded,
     Event,
     HelloReceived,
     InputChanged,
@@ -53,7 +53,7 @@ from remote_server.domain.events import (
 from remote_server.domain.held_lease import HeldLease, LeaseState
 from remote_server.domain.leases import Leases
 
-_ENDING: Final = (ChangeRecorded, ChangeRefused, LeaseEnded)
+_ENDING: Final = (EndRecorded, ChangeRefused, LeaseEnded)
 """Events that may end a lease."""
 STALE: Final = 2.0
 """Heartbeat intervals of silence after which an agent counts as stale."""
@@ -186,10 +186,10 @@ class AgentSession:
             case MessageReceived(message):
                 self.last_heard = now
                 return self._hear(message) if self._hello else self._too_early(message.type)
-            case ChangeRecorded(change):
-                return leases.recorded(change)
             case EndCommitting(key):
                 return leases.committing(key)
+            case EndRecorded(key):
+                return leases.recorded(key)
             case ChunkReceived():
                 self.last_heard = now
                 return leases.chunk(event) if self._hello else self._too_early("log bytes")

@@ -22,12 +22,12 @@ from remote_server.domain.changes import Accepted, Finished, Withdrawn
 from remote_server.domain.events import (
     AppendLog,
     CapacityChanged,
-    ChangeRecorded,
     ChangeRefused,
     Close,
     ConfirmWithSecrets,
     Effect,
     EndCommitting,
+    EndRecorded,
     Event,
     FillLog,
     LogVerified,
@@ -235,14 +235,14 @@ class Executor:
                 self._carrier.send(answer.message)
             else:
                 self._spawn(self._confirm(answer))
-        self._carrier.feed(ChangeRecorded(change))
         match change:
+            case Finished():
+                self._carrier.feed(EndRecorded(change.key))
+                self._finish(change)
             case Accepted(first=True):
                 owner.took(name, change.key)
             case Withdrawn():
                 owner.gave_back(name, change.key, change.detail)
-            case Finished():
-                self._finish(change)
 
     async def _confirm(self, wanted: ConfirmWithSecrets) -> None:
         """Read what the attempt is given, and send it. When it cannot be read, the agent says again

@@ -10,7 +10,6 @@ from remote_protocol.codec import WrittenOffer
 from remote_protocol.messages import InventoryItem, Phase
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason
-from remote_server.domain import changes as ch
 from remote_server.domain import events as ev
 from remote_server.domain.events import Effect, Event, Record, Send
 from remote_server.domain.model import Lease
@@ -112,7 +111,6 @@ class Talk:
         (offer,) = sent(self.offer(key))
         assert isinstance(offer, m.Offer)
         self.say("accept", key, serial=offer.serial)
-        self.do(ev.ChangeRecorded(ch.Accepted(key)))
         self.say("started", key, pid=7, at=1.0)
         return self
 

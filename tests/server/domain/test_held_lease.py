@@ -6,7 +6,6 @@ import pytest
 
 from remote_protocol import messages as m
 from remote_protocol.messages import Refusal
-from remote_server.domain import changes as ch
 from remote_server.domain import events as ev
 from remote_server.domain.held_lease import (
     LEASE_TRANSITIONS,
@@ -60,7 +59,7 @@ def tell(talk: Talk, event: LeaseEvent) -> list[ev.Effect]:
         case LeaseEvent.RESEND:
             return talk.do(ev.LogVerified(ended(size=9), 4, False))
         case LeaseEvent.SETTLE:
-            return talk.do(ev.ChangeRecorded(ch.Finished(KEY, ended())))
+            return talk.do(ev.EndRecorded(KEY))
         case LeaseEvent.WITHDRAW:
             return talk.hear(m.Goodbye(reason="stopped"))
         case LeaseEvent.SUPERSEDE:

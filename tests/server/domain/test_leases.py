@@ -158,9 +158,9 @@ def test_an_end_is_verified_then_committed_then_settled(talk: Talk) -> None:
     )
     assert KEY in talk.session.leases
     assert isinstance(record, ev.Record)
-    assert talk.do(ev.ChangeRecorded(record.change)) == [ev.CapacityChanged()]
+    assert talk.do(ev.EndRecorded(KEY)) == [ev.CapacityChanged()]
     assert KEY not in talk.session.leases
-    assert talk.do(ev.ChangeRecorded(record.change)) == []
+    assert talk.do(ev.EndRecorded(KEY)) == []
 
 
 def test_the_place_of_an_end_is_free_as_soon_as_that_is_being_committed(talk: Talk) -> None:
@@ -171,7 +171,7 @@ def test_the_place_of_an_end_is_free_as_soon_as_that_is_being_committed(talk: Ta
     assert talk.do(ev.EndCommitting(KEY)) == [ev.CapacityChanged()]
     assert talk.session.leases[KEY].leaving
     assert talk.do(ev.EndCommitting(KEY)) == []
-    assert talk.do(ev.ChangeRecorded(record.change)) == [], "its place was told of already"
+    assert talk.do(ev.EndRecorded(KEY)) == [], "its place was told of already"
     assert KEY not in talk.session.leases
     assert talk.do(ev.EndCommitting(KEY)) == []
 
