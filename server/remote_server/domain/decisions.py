@@ -7,7 +7,7 @@ It refuses what is stale (I2), repeats nothing (None), and never touches a termi
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.frozen import frozen
@@ -77,8 +77,7 @@ class Snapshot:
     """How often the job came back from agents that it was offered to."""
 
 
-@frozen
-class NewEvent:
+class NewEvent(NamedTuple):
     """A timeline entry to write."""
 
     at: float

@@ -167,9 +167,7 @@ class Transaction(Reader, Protocol):
         state: JobState | None = None,
         attempt: int = 0,
         agent: str | None = None,
-        from_agent: bool = False,
         detail: str = "",
-        queue: str = "",
         asked: bool = True,
     ) -> None:
         """Add a timeline event. The transaction writes all of them together at its end. `asked`:
@@ -183,17 +181,14 @@ class Transaction(Reader, Protocol):
                 "state": None if state is None else state._value_,
                 "attempt": attempt,
                 "agent": agent,
-                "source": "agent" if from_agent else "server",
+                "source": "server",
                 "detail": detail,
                 "actor": self.by.text if asked else None,
             }
         )
-        changes = self.changes
-        changes.jobs.add(job)
+        self.changes.jobs.add(job)
         if state is not None and state.terminal:
-            changes.ended.add(job)
-        elif what == "started" and attempt == 1:
-            changes.started.append((job, at, queue))
+            self.changes.ended.add(job)
 
     def audit(
         self, action: str, kind: str, subject: str, detail: Mapping[str, Any] = NOTHING

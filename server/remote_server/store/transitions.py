@@ -5,6 +5,7 @@ Runs inside the transaction that reads the snapshot.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from sqlalchemy import bindparam, func, literal_column, select, update
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.changes import Accepted, Change, Finished, Lost, Running, Withdrawn
-from remote_server.domain.decisions import Decision, End, decide
+from remote_server.domain.decisions import Decision, End, NewEvent, decide
 from remote_server.domain.model import Outcome
 from remote_server.store.artifacts import note_artifacts
 from remote_server.store.known_attempts import KnownAttempt
@@ -177,21 +178,41 @@ def apply(
             states = snapshot.job, found.job
             member = key.job, agent_of(known.demand)
             member_moved(tx, known.group_id, member, states, now, found.not_before)
-    for note in found.events:
-        tx.note(
-            key.job,
-            note.at,
-            note.what,
-            state=note.state,
-            attempt=key.number,
-            agent=holder,
-            from_agent=note.from_agent,
-            detail=note.detail,
-            queue=known.queue,
-        )
+    if found.events:
+        _note(tx, key, holder, known.queue, found.events)
     if after is not None:
         tx.known.put(key.job, after)
     return Outcome(found.job)
+
+
+def _note(
+    tx: Transaction, key: AttemptId, holder: str, queue: str, events: Sequence[NewEvent]
+) -> None:
+    """Add events of an attempt to its job's timeline."""
+    tx.wrote = True
+    rows, changes, actor = tx.events, tx.changes, tx.by.text
+    job, number = key
+    changes.jobs.add(job)
+    for at, what, detail, state, from_agent in events:
+        rows.append(
+            {
+                "job": job,
+                "at": at,
+                "what": what,
+                "state": None if state is None else state._value_,
+                "attempt": number,
+                "agent": holder,
+                "source": "agent" if from_agent else "server",
+                "detail": detail,
+                "actor": actor,
+            }
+        )
+        if state is None:
+            continue
+        if state.terminal:
+            changes.ended.add(job)
+        elif what == "started" and number == 1:
+            changes.started.append((job, at, queue))
 
 
 def _write_attempt(

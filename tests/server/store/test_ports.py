@@ -14,21 +14,12 @@ ALICE = Principal("01ARZ3NDEKTSV4RRFFQ69G5FAV", "alice")
 def test_notes_become_events_and_changes() -> None:
     tx = FakeTransaction([])
     tx.by = ALICE
-    tx.note(
-        "j",
-        1.0,
-        "started",
-        state=JobState.RUNNING,
-        attempt=1,
-        agent="a",
-        from_agent=True,
-        queue="q",
-    )
+    tx.note("j", 1.0, "assigned", state=JobState.ASSIGNED, attempt=1, agent="a", asked=False)
     tx.note("j", 2.0, "ended", state=JobState.FAILED, attempt=1)
-    assert [event["actor"] for event in tx.events] == [ALICE.text] * 2
-    assert [event["source"] for event in tx.events] == ["agent", "server"]
+    assert [event["actor"] for event in tx.events] == [None, ALICE.text]
+    assert [event["state"] for event in tx.events] == ["assigned", "failed"]
+    assert {event["source"] for event in tx.events} == {"server"}
     assert (tx.changes.jobs, tx.changes.ended) == ({"j"}, {"j"})
-    assert tx.changes.started == [("j", 1.0, "q")]
     assert tx.wrote
     tx.begin()
     assert not tx.changes
