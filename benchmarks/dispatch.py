@@ -31,8 +31,8 @@ def latency(place: Bed, count: int) -> list[float]:
             job = submit(TRUE)
             ended = place.client.wait(job, 30)
             assert ended.state is JobState.SUCCEEDED, ended
-            spawned = next(e for e in place.client.timeline(job) if e.what == "spawned")
-            delays.append((spawned.at.timestamp() - before) * 1000)
+            started = next(e for e in place.client.timeline(job) if e.what == "started")
+            delays.append((started.at.timestamp() - before) * 1000)
     return delays
 
 

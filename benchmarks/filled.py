@@ -46,7 +46,7 @@ SELECT id, {at}, :what, {state}, 1, agent, :source, '' FROM jobs WHERE attempt =
 """
 _STEPS: Final = (
     ("assigned_at", "assigned", "'assigned'", "server"),
-    ("started_at", "spawned", "'running'", "agent"),
+    ("started_at", "started", "'running'", "server"),
     ("ended_at", "ended", "state", "agent"),
 )
 

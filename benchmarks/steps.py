@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.steps [--jobs 150]
 
-One job after another. The stamps are those of the timeline (`queued`, `assigned`, `spawned`) and of
+One job after another. The stamps are those of the timeline (`queued`, `assigned`, `started`) and of
 the messages between server and agent, as each reads and writes them (`benchmarks.stamped`): one
 machine, one clock.
 """
@@ -27,7 +27,7 @@ STEPS: Final = (
     ("accept in", "acceptance at the server"),
     ("confirm out", "acceptance committed, confirmation written"),
     ("confirm in", "confirmation at the agent, acceptance durable on its disk meanwhile"),
-    ("spawned", "a shim has taken it and spawned the process"),
+    ("started", "a shim has taken it and spawned the process"),
     ("ended out", "the agent heard of its end, which says the start, too; written"),
     ("ended in", "start and end at the server"),
 )
@@ -45,7 +45,7 @@ def measure(place: Bed, count: int) -> dict[str, dict[str, float]]:
             job = submit(TRUE)
             place.client.wait(job, 30)
             told = {e.what: e.at.timestamp() for e in place.client.timeline(job)}
-            names = ("queued", "assigned", "spawned")
+            names = ("queued", "assigned", "started")
             found[job] = {"sent": sent, **{name: told[name] for name in names}}
     return found
 

@@ -141,7 +141,7 @@ class Step(Part):
 
     at: Seconds
     what: Word
-    """`spawned`, `interrupt`, `kill`, `timeout`, `memory_limit`, `first_output` …"""
+    """`spawned`, which the timeline has as `started`, `interrupt`, `kill`, `first_output` …"""
     detail: Text = ""
 
 

@@ -44,6 +44,7 @@ _LONGEST_WAIT: Final = 60.0
 EXPIRED: Final = "the job waited longer than its expires_in allows and was never started"
 
 # What may still be said about an attempt that is over, without any effect: late repetitions.
+_SPAWNED: Final = "spawned"
 _KNOWN: Final = {
     AttemptState.ENDED: (Finished, Lost, Rejected),
     AttemptState.WITHDRAWN: (Withdrawn, Rejected, Lost),
@@ -244,14 +245,13 @@ def _returned(key: AttemptId, snapshot: Snapshot, now: float) -> Decision | None
 
 def _finished(key: AttemptId, snapshot: Snapshot, change: Finished, now: float) -> Decision:
     ended = change.ended
-    started = snapshot.started_at
-    steps: tuple[NewEvent, ...] = ()
+    started, events = snapshot.started_at, list[NewEvent]()
     if started is None and ended.started_at is not None:
         # Of a short job, no start is reported but by its end; or that report was lost.
         started = _within(ended.started_at, snapshot, now)
+        process = next((step.detail for step in ended.steps if step.what == _SPAWNED), "")
         job = advance_job(snapshot.job, JobEvent.START)
-        process = next((step.detail for step in ended.steps if step.what == "spawned"), "")
-        steps = (NewEvent(started, "started", process, job),)
+        events.append(NewEvent(started, "started", process, job))
     at = max(_within(ended.ended_at, snapshot, now), started or 0.0)
     end = End(
         at,
@@ -262,13 +262,15 @@ def _finished(key: AttemptId, snapshot: Snapshot, change: Finished, now: float) 
         ended.size,
         None if change.torn else ended.checksum,
     )
-    steps += tuple(
-        NewEvent(_within(step.at, snapshot, now), step.what, step.detail, None, True)
-        for step in ended.steps
-    )
+    for step in ended.steps:
+        # A start that is told says who was spawned then.
+        if step.what != _SPAWNED or step.at != started:
+            events.append(
+                NewEvent(_within(step.at, snapshot, now), step.what, step.detail, None, True)
+            )
     if change.torn:
-        steps = (*steps, NewEvent(at, "log_incomplete", change.torn))
-    return _over(key, snapshot, end, AttemptEvent.END, steps, started)
+        events.append(NewEvent(at, "log_incomplete", change.torn))
+    return _over(key, snapshot, end, AttemptEvent.END, tuple(events), started)
 
 
 def _over(

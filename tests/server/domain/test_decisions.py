@@ -181,15 +181,22 @@ def test_an_end_says_the_start_that_nobody_reported() -> None:
     found = decided(accepted, change)
     assert [(event.what, event.detail, event.state) for event in found.events] == [
         ("started", "process 7", JobState.RUNNING),
-        ("spawned", "process 7", None),
         ("swept", "", None),
         ("ended", "exit, exit code 0: d", JobState.SUCCEEDED),
     ]
     assert (found.events[0].at, found.events[0].from_agent) == (960.0, False)
-    assert "started" not in [event.what for event in decided(RUNNING, change).events]
     unstarted = decided(accepted, ended(None, EndReason.SPAWN_ERROR))
     assert [event.what for event in unstarted.events] == ["ended"]
     assert unstarted.started_at is None
+
+
+def test_a_spawn_that_is_the_start_is_told_once() -> None:
+    steps = [Step(at=910.0, what="spawned", detail="process 7"), Step(at=910.0, what="kill")]
+    known = decided(RUNNING, ended(1, EndReason.EXIT, started_at=910.0, steps=steps))
+    assert [event.what for event in known.events] == ["kill", "ended"]
+    returned = replace(RUNNING, started_at=930.0)
+    other = decided(returned, ended(1, EndReason.EXIT, started_at=910.0, steps=steps))
+    assert [event.what for event in other.events] == ["spawned", "kill", "ended"]
 
 
 def test_what_others_say_is_stale() -> None:
