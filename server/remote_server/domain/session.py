@@ -186,17 +186,17 @@ class AgentSession:
             case MessageReceived(message):
                 self.last_heard = now
                 return self._hear(message) if self._hello else self._too_early(message.type)
-            case EndCommitting(key):
-                return leases.committing(key)
-            case EndRecorded(key):
-                return leases.recorded(key)
+            case Offered():
+                return leases.offer(event.lease)
+            case LogVerified():
+                return leases.verified(event)
+            case EndCommitting():
+                return leases.committing(event.key)
+            case EndRecorded():
+                return leases.recorded(event.key)
             case ChunkReceived():
                 self.last_heard = now
                 return leases.chunk(event) if self._hello else self._too_early("log bytes")
-            case Offered(lease):
-                return leases.offer(lease)
-            case LogVerified():
-                return leases.verified(event)
             case InputRead():
                 self.last_heard = now
                 return self._read_input(event) if self._hello else self._too_early("read_input")
@@ -310,10 +310,10 @@ class AgentSession:
         match message:
             case m.Accept():
                 return leases.accepted(message)
-            case m.Started():
-                return leases.started(message)
             case m.Ended():
                 return leases.ended(message)
+            case m.Started():
+                return leases.started(message)
             case m.Refuse():
                 return leases.refused(message)
             case m.InputAck(attempt=key, offset=offset):

@@ -100,12 +100,15 @@ class Executor:
         """Carry out an effect; `payload` is that of the chunk that led to it."""
         logs = self._owner.logs
         match effect:
-            case Send(message):
-                self._carrier.send(message)
-            case ConfirmWithSecrets():
-                self._spawn(self._confirm(effect))
+            # What every job leads to comes first.
             case Record():
                 self._record(effect)
+            case Send():
+                self._carrier.send(effect.message)
+            case CapacityChanged():
+                self._carrier.capacity_changed()
+            case VerifyLog():
+                self._compare(effect.ended)
             case AppendLog(attempt, skip, ack, take):
                 try:
                     logs.append(attempt, payload[skip:][:take])
@@ -113,20 +116,14 @@ class Executor:
                     self.failed(attempt, error)
                 else:
                     self._carrier.send(ack.message)
-            case VerifyLog(ended):
-                known = logs.known_checksum(ended.attempt, ended.size)
-                if known is None:
-                    self._spawn(self._verify(ended))
-                else:
-                    self._carrier.feed(LogVerified(ended, ended.size, known == ended.checksum))
+            case ConfirmWithSecrets():
+                self._spawn(self._confirm(effect))
             case TruncateLog(attempt, length):
                 self._write(attempt, lambda: logs.truncate(attempt, length))
             case FillLog(attempt, length):
                 self._write(attempt, lambda: logs.fill(attempt, length, self._owner.clock.wall()))
             case SendInputs():
                 self._carrier.send_inputs()
-            case CapacityChanged():
-                self._carrier.capacity_changed()
             case Close(code, detail):
                 self._carrier.close(code, detail)
 
@@ -162,47 +159,55 @@ class Executor:
             self.failed(attempt, error)
 
     def _record(self, record: Record) -> None:
-        change, owner = record.change, self._owner
-        if isinstance(change, Finished) and change.ended.size and owner.terms.durable:
-            self._spawn(self._sync(record))
-            return
-        if isinstance(change, Withdrawn):
+        change = record.change
+        if isinstance(change, Accepted):
+            self._accept(record, change)
+        elif isinstance(change, Finished):
+            if change.ended.size and self._owner.terms.durable:
+                self._spawn(self._sync(record, change))
+            else:
+                self._end(record, change)
+        elif isinstance(change, Withdrawn):
             # Its commit wakes the dispatcher, which the free place has woken already: committed a
             # turn later, it looks again when it is known that the agent gave the job back.
             self._spawn(self._withdraw(record))
-            return
-        try:
-            if isinstance(change, Accepted) and change.first and not owner.terms.durable:
+        else:
+            self._commit(record)
+
+    def _accept(self, record: Record, change: Accepted) -> None:
+        owner, early = self._owner, None
+        if change.first and not owner.terms.durable:
+            try:
                 # Before the commit: after a crash in between, nobody would know what to cut.
                 owner.logs.begin(change.key)
+            except LogUnavailable as error:
+                self.failed(change.key, error)
+                return
+        if record.then and isinstance(answer := record.then[0], Send):
+            early = _Early(self._carrier, answer.message)
+        self._commit(record, early)
+
+    def _end(self, record: Record, change: Finished) -> None:
+        # Said before it is written, so that the dispatcher is woken first: what it gives to the
+        # place that becomes free shares the commit.
+        self._carrier.feed(EndCommitting(change.key))
+        self._commit(record)
+
+    async def _sync(self, record: Record, change: Finished) -> None:
+        """An end is committed after its log is on the disk."""
+        try:
+            await self._owner.logs.sync(change.key)
         except LogUnavailable as error:
             self.failed(change.key, error)
             return
-        self._commit(record)
+        self._end(record, change)
 
     async def _withdraw(self, record: Record) -> None:
         self._commit(record)
 
-    async def _sync(self, record: Record) -> None:
-        """An end is committed after its log is on the disk."""
-        key = record.change.key
-        try:
-            await self._owner.logs.sync(key)
-        except LogUnavailable as error:
-            self.failed(key, error)
-            return
-        self._commit(record)
-
-    def _commit(self, record: Record) -> None:
+    def _commit(self, record: Record, early: _Early | None = None) -> None:
         # Not a task, which would cost a tenth of what is done for a report.
         owner, change = self._owner, record.change
-        if isinstance(change, Finished):
-            # Said before it is written, so that the dispatcher is woken first: what it gives to
-            # the place that becomes free shares the commit.
-            self._carrier.feed(EndCommitting(change.key))
-        early = None
-        if isinstance(change, Accepted) and record.then and isinstance(record.then[0], Send):
-            early = _Early(self._carrier, record.then[0].message)
         future = owner.store.record(self._carrier.name, change, owner.clock.wall(), early)
         self.working.add(future)
         future.add_done_callback(partial(self._committed, record, early))
@@ -274,6 +279,13 @@ class Executor:
             self._owner.logs.torn += 1
             found = {"agent": self._carrier.name, "attempt": str(change.key)}
             log.warning("a log is incomplete", reason=change.torn, **found)
+
+    def _compare(self, ended: Ended) -> None:
+        known = self._owner.logs.known_checksum(ended.attempt, ended.size)
+        if known is None:
+            self._spawn(self._verify(ended))
+        else:
+            self._carrier.feed(LogVerified(ended, ended.size, known == ended.checksum))
 
     async def _verify(self, ended: Ended) -> None:
         logs = self._owner.logs

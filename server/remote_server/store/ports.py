@@ -113,6 +113,8 @@ class Transaction(Reader, Protocol):
     """Who writes."""
     changes: ChangeSet
     events: list[dict[str, object]]
+    asked: bool
+    """Somebody's wish is among the events."""
     entries: list[Entry]
     """Of the audit."""
     wrote: bool
@@ -146,6 +148,7 @@ class Transaction(Reader, Protocol):
         self.by = SYSTEM
         self.changes = ChangeSet()
         self.events = []
+        self.asked = False
         self.entries = []
         self.wrote = False
         self.postponed = {}
@@ -173,6 +176,8 @@ class Transaction(Reader, Protocol):
         """Add a timeline event. The transaction writes all of them together at its end. `asked`:
         whoever writes wanted just that."""
         self.wrote = True
+        actor = self.by.text if asked else None
+        self.asked = self.asked or actor is not None
         self.events.append(
             {
                 "job": job,
@@ -183,7 +188,7 @@ class Transaction(Reader, Protocol):
                 "agent": agent,
                 "source": "server",
                 "detail": detail,
-                "actor": self.by.text if asked else None,
+                "actor": actor,
             }
         )
         self.changes.jobs.add(job)
@@ -237,8 +242,7 @@ class Transaction(Reader, Protocol):
     def write_timeline(self) -> None:
         """Write the events noted; the database calls it before the commit."""
         if self.events:
-            asked = any(event["actor"] is not None for event in self.events)
-            self.many(INSERT_TIMELINE if asked else INSERT_UNASKED, self.events)
+            self.many(INSERT_TIMELINE if self.asked else INSERT_UNASKED, self.events)
 
 
 class Write(NamedTuple):

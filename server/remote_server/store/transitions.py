@@ -86,6 +86,8 @@ _END_JOB: Final = (
     )
 )
 _HOLDER: Final = select(attempts.c.agent).where(*THIS_ATTEMPT)
+_GOES_ON: Final = (Accepted, Running)
+"""Changes after which the attempt is as before but for its state."""
 _SUPERSEDE: Final = (
     update(attempts)
     .where(*THIS_ATTEMPT)
@@ -145,7 +147,7 @@ def apply(
         _supersede(tx, key, snapshot.current, now)
     end = None if found.end is None else _end_row(found.end)
     tx.known.drop(key.job)
-    follows = isinstance(change, Accepted | Running) and known.as_usual
+    follows = isinstance(change, _GOES_ON) and known.as_usual
     after = known.after(found, now) if follows else None
     postponed = isinstance(change, Running) and after is not None and known.start_can_wait
     if postponed and after is not None:
@@ -191,6 +193,8 @@ def _note(
     """Add events of an attempt to its job's timeline."""
     tx.wrote = True
     rows, changes, actor = tx.events, tx.changes, tx.by.text
+    if actor is not None:
+        tx.asked = True
     job, number = key
     changes.jobs.add(job)
     for at, what, detail, state, from_agent in events:

@@ -90,6 +90,7 @@ class PostgresTransaction(PostgresReader, Transaction):
 
     __slots__ = (
         "_pipeline",
+        "asked",
         "by",
         "changes",
         "ends",

@@ -90,6 +90,7 @@ class SqliteTransaction(SqliteReader, Transaction):
     """Reads and writes in an open transaction."""
 
     __slots__ = (
+        "asked",
         "by",
         "changes",
         "ends",
