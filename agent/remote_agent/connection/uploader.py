@@ -22,7 +22,6 @@ from remote_agent.session.events import ChunkSent, Event, SpoolMissing
 from remote_agent.spool import SpoolError
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, pack_header
-from remote_protocol.limits import MAX_PAYLOAD
 
 log = structlog.get_logger("uploader")
 
@@ -116,8 +115,10 @@ class Uploader:
         self._trimmed: dict[AttemptId, int] = {}
         self._large = False
         """Large pieces were sent."""
-        self._buffer = bytearray(HEADER_SIZE + MAX_PAYLOAD)
+        self._buffer = bytearray(HEADER_SIZE)
         self._view = memoryview(self._buffer)
+        """As large as the longest piece so far: most jobs say little, and many agents never get
+        any."""
         self._skipped = 0
 
     def wake(self) -> None:
@@ -171,6 +172,9 @@ class Uploader:
         if piece is None:
             return Step.IDLE
         key, offset, length = piece
+        if len(self._buffer) < HEADER_SIZE + length:
+            self._buffer = bytearray(HEADER_SIZE + length)
+            self._view = memoryview(self._buffer)
         read = self._read(key, self._view[HEADER_SIZE : HEADER_SIZE + length], offset)
         if isinstance(read, SpoolMissing) or read == 0:
             source.handle(ChunkSent(key, 0))

@@ -12,6 +12,7 @@ from remote_agent.session.events import ChunkSent, Event, SpoolMissing
 from remote_agent.spool import SpoolError
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import decode_chunk
+from remote_protocol.limits import MAX_PAYLOAD
 from tests.support.fake_server import new_key, until
 
 
@@ -59,6 +60,8 @@ class World:
         self.frames: list[tuple[AttemptId, int, bytes]] = []
         self.events: list[Event] = []
         self.up = True
+        self.largest = 4
+        """Bytes of one piece."""
         self.idle = 0
         """How often the uploader was told that there is nothing to send."""
         self.room = asyncio.Event()
@@ -75,7 +78,7 @@ class World:
     def next_chunk(self):
         for key in list(self.sent):
             self.sent[key] = self.sent.pop(key)
-            length = min(4, len(self.spools[key].data) + self.short - self.sent[key])
+            length = min(self.largest, len(self.spools[key].data) + self.short - self.sent[key])
             if length > 0:
                 return key, self.sent[key], length
         self.idle += 1
@@ -128,6 +131,18 @@ async def test_it_sends_what_there_is_and_then_waits_for_a_wake():
         it.uploader.wake()
         await until(lambda: len(it.frames) == 4)
         assert b"".join(payload for _, _, payload in it.frames) == b"0123456789ab"
+
+
+async def test_a_piece_may_be_longer_than_all_before_it():
+    async with world() as it:
+        it.largest = MAX_PAYLOAD
+        long = bytes(range(256)) * (MAX_PAYLOAD // 256)
+        logs = [b"a few", long[:1000], long, b"and few"]
+        for number, log in enumerate(logs, 1):
+            key = it.spool(log)
+            it.uploader.wake()
+            await until(lambda: len(it.frames) == number)  # noqa: B023 - awaited here
+            assert it.frames[-1] == (key, 0, log)
 
 
 async def test_one_chunk_at_a_time_is_written_and_counted_before_the_wait():
