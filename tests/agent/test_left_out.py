@@ -21,9 +21,12 @@ def test_libraries_do_not_load_it() -> None:
         "import pydantic, websockets.asyncio.client\n"
         "class One(pydantic.BaseModel):\n    number: int\n"
         "print(One(number='1').number)\n"
-        "print({'email', 'http.client', 'zipfile', 'urllib.error'} & set(sys.modules))"
+        "import shutil, inspect, subprocess, argparse\n"
+        "print({'email', 'http.client', 'zipfile', 'urllib.error', '_bz2', '_lzma'}\n"
+        "      & set(sys.modules))\n"
+        "print({type(sys.modules[name]).__name__ for name in ('locale', 'tokenize')})"
     )
-    assert said(program) == "1\nset()"
+    assert said(program) == "1\nset()\n{'_Later'}"
 
 
 def test_who_wants_something_of_it_gets_it() -> None:
@@ -43,6 +46,22 @@ def test_who_wants_something_of_it_gets_it() -> None:
         "True",
         "module 'urllib.request' has no attribute 'no_such_name'",
     ]
+
+
+def test_archives_and_tracebacks_have_what_they_need() -> None:
+    program = (
+        "import io, shutil, tarfile, traceback\n"
+        "for form in ('bz2', 'xz'):\n"
+        "    whole = io.BytesIO()\n"
+        "    with tarfile.open(fileobj=whole, mode=f'w:{form}') as written: pass\n"
+        "    whole.seek(0)\n"
+        "    with tarfile.open(fileobj=whole) as read: print(form, read.getnames())\n"
+        "print('bztar' in dict(shutil.get_archive_formats()))\n"
+        "import json\n"
+        "try: json.loads('x')\n"
+        "except ValueError: print('raise JSONDecodeError' in traceback.format_exc())"
+    )
+    assert said(program).splitlines() == ["bz2 []", "xz []", "True", "True"]
 
 
 def test_no_plugin_of_another_package_gets_into_the_agent() -> None:

@@ -6,7 +6,6 @@ whole tree can be found and killed without a cgroup. Field numbers are those of 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import time
@@ -17,6 +16,7 @@ from typing import Final
 
 from remote_agent.processes.posix import ExitWatch, reap
 from remote_agent.processes.posix_users import pids, users_of
+from remote_agent.processes.prctl import prctl
 from remote_agent.processes.types import NOTHING_SWEPT, Swept, Usage
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -29,7 +29,6 @@ _LONGEST_STAT: Final = 4096
 """Bytes of /proc/pid/stat at the most: some fifty numbers and a short name."""
 _JOB_OOM_SCORE: Final = 500
 _OWN_OOM_SCORE: Final = -500
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _ROUND: Final = 0.002
 """Seconds between two looks at a tree that is dying."""
 _FREEZES: Final = 50
@@ -98,12 +97,12 @@ def alive(pid: int, started: str) -> bool:
 
 def become_subreaper() -> bool:
     """Become the parent of all orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER)."""
-    return bool(_LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    return prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent dies; for use between fork and exec."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -111,7 +110,7 @@ def die_with_parent(parent: int) -> None:
 def forbid_inspection() -> None:
     """Let no process of the same user read this one's memory or its open files, nor any core dump
     show them (prctl(2), PR_SET_DUMPABLE)."""
-    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    prctl(_PR_SET_DUMPABLE, 0)
 
 
 def prefer_as_oom_victim(pid: int) -> None:

@@ -5,7 +5,6 @@ What it takes is root, or on Linux capabilities (capabilities(7)) that shims inh
 
 from __future__ import annotations
 
-import ctypes
 import grp
 import os
 import pwd
@@ -15,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from remote_agent.processes.prctl import prctl
 from remote_agent.processes.types import Account
 
 _NEEDED: Final = {
@@ -70,10 +70,9 @@ def switch_user(uid: int, gid: int, groups: list[int], alone: bool) -> None:
     sudo(8) does not work. OSError.
     """
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+        prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
         if alone:
-            libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            prctl(_PR_SET_NO_NEW_PRIVS, 1)
     os.setgroups(groups)
     os.setgid(gid)
     os.setuid(uid)
