@@ -35,6 +35,7 @@ from remote_agent.values import (
     split_list,
     statsd_address,
 )
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import LabelKey, LabelValue, Name
 from remote_protocol.limits import MAX_LABELS, MAX_SECRETS_SIZE
 from remote_protocol.parts import Capacity, Settings
@@ -148,7 +149,7 @@ class SecretsPart(Part):
         list[Annotated[str, AfterValidator(check_env_pattern)]],
         BeforeValidator(split_list),
         Field(max_length=100),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=empty_list)
     """Names of variables of the agent that jobs may have; `*` stands for any characters."""
     dir: ExpandedPath | None = None
     """Each file in it is a secret by its name."""

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from remote_protocol.artifacts import ArtifactCount, ArtifactName, ArtifactNumber, Sha256
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.contents import ContentNumber
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import JobId
 from remote_protocol.limits import (
     MAX_CONTENT_PART,
@@ -62,7 +63,7 @@ class Hello(Message):
     platform: Platform = Platform()
     settings: Settings = Settings()
     condition: Condition = Condition()
-    inventory: list[InventoryItem] = Field(default_factory=list, max_length=MAX_PART)
+    inventory: list[InventoryItem] = Field(default_factory=empty_list, max_length=MAX_PART)
     """All it holds, or the first part of it."""
     following: Rest = 0
 
@@ -119,7 +120,7 @@ class Ended(Message):
     usage: Usage = Usage()
     started_at: Seconds | None = None
     ended_at: Seconds
-    steps: list[Step] = Field(default_factory=list, max_length=MAX_STEPS)
+    steps: list[Step] = Field(default_factory=empty_list, max_length=MAX_STEPS)
     # Absent for most jobs, and then neither written nor read.
     outputs: Outputs | None = None
     """What the job has written to `REMOTE_OUTPUTS`."""
@@ -215,7 +216,7 @@ class OwnLog(Message):
     type: Literal["own_log"] = "own_log"
     cursor: Word
     """Where the lines after them begin, in the agent's own words; said again by the server."""
-    lines: list[LogLine] = Field(default_factory=list, max_length=MAX_LOG_LINES)
+    lines: list[LogLine] = Field(default_factory=empty_list, max_length=MAX_LOG_LINES)
 
 
 class Goodbye(Message):

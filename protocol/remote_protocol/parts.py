@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import WITHOUT_NUL, Labels, Name, at_most
 from remote_protocol.limits import (
     MAX_CAPACITY,
@@ -67,7 +68,7 @@ class Platform(Part):
     machine: Word = ""
     hostname: Word = ""
     python: Word = ""
-    kinds: Annotated[list[Word], Field(max_length=MAX_KINDS)] = Field(default_factory=list)
+    kinds: Annotated[list[Word], Field(max_length=MAX_KINDS)] = Field(default_factory=empty_list)
     """Kinds of jobs that it runs besides those that every agent does."""
 
 

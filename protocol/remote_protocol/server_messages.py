@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from remote_protocol.artifacts import ArtifactNumber, ArtifactState
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.contents import ContentNumber
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import JobId, Name
 from remote_protocol.limits import MAX_INVENTORY, MAX_PRIVATE_INPUT, MAX_SECRETS, MAX_SECRETS_SIZE
 from remote_protocol.parts import (
@@ -44,7 +45,7 @@ class Welcome(Message):
     """Seconds; an offer that may be older must not be started."""
     assignment: Assignment
     desired: DesiredMode = DesiredMode()
-    rulings: list[Ruling] = Field(default_factory=list, max_length=MAX_INVENTORY)
+    rulings: list[Ruling] = Field(default_factory=empty_list, max_length=MAX_INVENTORY)
     warning: Text = ""
     own_log: Word | None = None
     """The cursor after what the server has of the agent's own log; empty: nothing; null: it wants

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from remote_protocol.api.bodies import Body, View
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import JobId, Labels, Name
 from remote_protocol.parts import (
     Capacity,
@@ -31,7 +32,7 @@ class AgentView(View):
     capacity: Capacity
     running: int = 0
     """Attempts it holds now."""
-    jobs: list[JobId] = Field(default_factory=list)
+    jobs: list[JobId] = Field(default_factory=empty_list)
     """Those attempts' jobs, at most 100."""
     condition: Condition = Condition()
     paused: bool = False
@@ -51,7 +52,7 @@ class AgentView(View):
     connected_at: datetime | None = None
     last_seen_at: datetime | None = None
     warning: str = ""
-    allowed_actions: list[str] = Field(default_factory=list)
+    allowed_actions: list[str] = Field(default_factory=empty_list)
     """What the caller may do with it now: `pause`, `resume`, `drain`, `restart`, `change`,
     `rotate_token`, `delete`."""
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from remote_protocol.api.bodies import View
+from remote_protocol.defaults import empty_list
 
 
 class ConditionView(View):
@@ -50,7 +51,7 @@ class JobExplanation(View):
     the server would not take it."""
     reason: str
     """The outlook in a sentence."""
-    refusals: list[RefusalView] = Field(default_factory=list)
+    refusals: list[RefusalView] = Field(default_factory=empty_list)
     withheld: dict[str, str] = Field(default_factory=dict)
     """Secrets that it names and the server would not give, each with a sentence why; for those who
     may submit. The host of its agent may have them."""

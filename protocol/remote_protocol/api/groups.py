@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from remote_protocol.api.bodies import Actor, Body, View
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import JobId, Labels
 from remote_protocol.limits import MAX_GROUP_MEMBERS
 from remote_protocol.spec import JobSpec
@@ -92,19 +93,19 @@ class GroupView(View):
     created_at: datetime
     ended_at: datetime | None = None
     submitted_by: Actor | None = None
-    allowed_actions: list[str] = Field(default_factory=list)
+    allowed_actions: list[str] = Field(default_factory=empty_list)
     """What the caller may do with it now: `cancel`."""
     unavailable: int = 0
     """How many members wait for agents that are offline or take no jobs. Filled where one group is
     shown."""
-    unavailable_agents: list[UnavailableAgent] = Field(default_factory=list)
+    unavailable_agents: list[UnavailableAgent] = Field(default_factory=empty_list)
     """The first of them, with why."""
 
 
 class GroupDetail(GroupView):
     """A group with a page of its members, in the order in which they start."""
 
-    members: list[GroupMember] = Field(default_factory=list)
+    members: list[GroupMember] = Field(default_factory=empty_list)
     next_cursor: str | None = None
     """Give it as `cursor` to get the next page of members; null on the last one."""
 
@@ -117,4 +118,4 @@ class GroupExplanation(View):
     agents: list[str]
     """Their names, the first thousand."""
     unavailable: int = 0
-    unavailable_agents: list[UnavailableAgent] = Field(default_factory=list)
+    unavailable_agents: list[UnavailableAgent] = Field(default_factory=empty_list)

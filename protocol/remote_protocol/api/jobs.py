@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema
 from remote_protocol.api.bodies import Actor, Body, Page, View
 from remote_protocol.api.inputs import InputView
 from remote_protocol.artifacts import ArtifactState
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import IdempotencyKey, JobId
 from remote_protocol.limits import MAX_BATCH_JOBS, MAX_LOOKED_UP
 from remote_protocol.parts import (
@@ -120,11 +121,11 @@ class JobView(JobSpec):
     submitted_by: Actor | None = None
     input: InputView | None = None
     """The input of a job that takes one, while it is kept: until the job has ended."""
-    allowed_actions: list[str] = Field(default_factory=list)
+    allowed_actions: list[str] = Field(default_factory=empty_list)
     """What the caller may do with it now: `cancel`, `retry`, `submit_again` (with changes)."""
-    attempts: list[AttemptView] = Field(default_factory=list)
+    attempts: list[AttemptView] = Field(default_factory=empty_list)
     """Filled by `GET /jobs/{id}`, empty in lists."""
-    abridged: list[str] = Field(default_factory=list)
+    abridged: list[str] = Field(default_factory=empty_list)
     """Fields of which a list shows an excerpt only, or nothing: a long command, script or
     environment, and files. `GET /jobs/{id}` has them whole."""
 
@@ -194,8 +195,10 @@ class JobPage(Page[JobView]):
 class JobLookup(Body):
     """Jobs that somebody knows, by one or the other."""
 
-    ids: list[JobId] = Field(default_factory=list, max_length=MAX_LOOKED_UP)
-    idempotency_keys: list[IdempotencyKey] = Field(default_factory=list, max_length=MAX_LOOKED_UP)
+    ids: list[JobId] = Field(default_factory=empty_list, max_length=MAX_LOOKED_UP)
+    idempotency_keys: list[IdempotencyKey] = Field(
+        default_factory=empty_list, max_length=MAX_LOOKED_UP
+    )
     """Keys that the caller's own token submitted jobs with."""
 
 

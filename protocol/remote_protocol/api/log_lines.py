@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from remote_protocol.api.bodies import View
+from remote_protocol.defaults import empty_list
 
 
 class LogLine(View):
@@ -58,7 +59,7 @@ class LogMatches(View):
     """Answer to `GET /jobs/{id}/log/find`."""
 
     attempt: int
-    items: list[LogMatch] = Field(default_factory=list)
+    items: list[LogMatch] = Field(default_factory=empty_list)
     """A line may be named again by the next call, when it began before that call's offset."""
     offset: int
     """Give it as `offset` to look on."""

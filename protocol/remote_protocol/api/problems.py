@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from remote_protocol.api.bodies import View
+from remote_protocol.defaults import empty_list
 
 
 class Problem(View):
@@ -16,5 +17,5 @@ class Problem(View):
     detail: str = ""
     code: str
     """Stable name of the error (`errors.ErrorCode`)."""
-    errors: list[dict[str, str]] = Field(default_factory=list)
+    errors: list[dict[str, str]] = Field(default_factory=empty_list)
     """For `validation`: every fault at once, `{"field": …, "message": …}`."""

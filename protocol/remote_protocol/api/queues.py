@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from remote_protocol.api.bodies import Body, View
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import Name
 from remote_protocol.parts import (
     Comment,
@@ -57,12 +58,12 @@ class QueueView(View):
     running: int = 0
     oldest_seconds: float | None = None
     """Age of the oldest job that waits."""
-    agents: list[str] = Field(default_factory=list)
+    agents: list[str] = Field(default_factory=empty_list)
     agents_online: int = 0
     log_retention: float | None = None
     log_max_total: int | None = None
     job_retention: float | None = None
     created_at: datetime
-    allowed_actions: list[str] = Field(default_factory=list)
+    allowed_actions: list[str] = Field(default_factory=empty_list)
     """What the caller may do with it now: `pause`, `resume`, `change`, `make_default`,
     `delete`."""

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from remote_protocol.api.bodies import Body, View
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import Name
 from remote_protocol.parts import (
     Assignment,
@@ -64,7 +65,7 @@ class RegistrationView(View):
     paused: bool = False
     pause_comment: str = ""
     draining: bool = False
-    queues: list[QueueStanding] = Field(default_factory=list)
+    queues: list[QueueStanding] = Field(default_factory=empty_list)
     """Those of the assignment; of a registration token: those that it names."""
     any_queue: bool = False
     """The token covers every queue."""

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from remote_protocol.api.bodies import Body, View
+from remote_protocol.defaults import empty_list
 from remote_protocol.parts import Queues
 
 MAX_SECRET: Final = 64 * 1024
@@ -72,7 +73,7 @@ class SecretView(View):
     """A secret without its value."""
 
     name: str
-    queues: list[str] = Field(default_factory=list)
+    queues: list[str] = Field(default_factory=empty_list)
     """The queues whose jobs get it; empty with `all_queues`, or when all of them were deleted."""
     all_queues: bool = False
     key_id: str

@@ -8,6 +8,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, model_validator
 
 from remote_protocol.api.bodies import Body, View
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import JobId, Labels, Name, Role
 from remote_protocol.limits import MAX_USES
 from remote_protocol.parts import Queues
@@ -23,7 +24,7 @@ class TokenCreate(Body):
     name: Name
     role: Role = Role.VIEWER
     agent: Name | None = None
-    queues: Queues = Field(default_factory=list)
+    queues: Queues = Field(default_factory=empty_list)
     """Of an API token: queues that it is limited to, for viewers and operators; empty: it is not.
     Of an agent's token: queues that its host may ask for; empty: the default queue."""
     any_queue: bool = False
@@ -49,7 +50,7 @@ class TokenCreate(Body):
 class RegistrationTokenCreate(Body):
     """`POST /registration-tokens`."""
 
-    queues: Queues = Field(default_factory=list)
+    queues: Queues = Field(default_factory=empty_list)
     """Queues that agents may enrol for; empty: the default queue."""
     any_queue: bool = False
     """Agents may enrol for every queue."""
@@ -80,7 +81,7 @@ class TokenView(View):
     name: str
     role: Role | None = None
     agent: str | None = None
-    queues: list[str] = Field(default_factory=list)
+    queues: list[str] = Field(default_factory=empty_list)
     """Of an API token: those that it is limited to; empty: it is not limited."""
     any_queue: bool = False
     labels: dict[str, str] = Field(default_factory=dict)
@@ -90,7 +91,7 @@ class TokenView(View):
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     revoked: bool = False
-    allowed_actions: list[str] = Field(default_factory=list)
+    allowed_actions: list[str] = Field(default_factory=empty_list)
     """What the caller may do with it now: `revoke`."""
 
 

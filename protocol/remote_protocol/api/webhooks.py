@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 
 from remote_protocol.api.bodies import Body, View
+from remote_protocol.defaults import empty_list
 from remote_protocol.ids import WITHOUT_NUL, JobId, Name
 from remote_protocol.limits import MAX_NAME, MAX_REASONS
 from remote_protocol.parts import Queues
@@ -74,14 +75,14 @@ class WebhookRule(Body):
     """What a webhook tells: events, and which of them. What is left out does not matter."""
 
     events: Events
-    queues: Queues = Field(default_factory=list)
+    queues: Queues = Field(default_factory=empty_list)
     """Of a job: its queue is one of these; of an agent: it serves one of these."""
     job_name: Pattern | None = None
     agent_name: Pattern | None = None
     """Of a job: the agent that ran it."""
-    states: States = Field(default_factory=list)
+    states: States = Field(default_factory=empty_list)
     """In which the job ended."""
-    end_reasons: Reasons = Field(default_factory=list)
+    end_reasons: Reasons = Field(default_factory=empty_list)
 
 
 class WebhookCreate(WebhookRule):
@@ -119,11 +120,11 @@ class WebhookView(View):
     name: Name
     url: str
     events: list[WebhookEvent]
-    queues: list[str] = Field(default_factory=list)
+    queues: list[str] = Field(default_factory=empty_list)
     job_name: str | None = None
     agent_name: str | None = None
-    states: list[JobState] = Field(default_factory=list)
-    end_reasons: list[EndReason] = Field(default_factory=list)
+    states: list[JobState] = Field(default_factory=empty_list)
+    end_reasons: list[EndReason] = Field(default_factory=empty_list)
     enabled: bool = True
     disabled_reason: str = ""
     """Why the server has disabled it."""

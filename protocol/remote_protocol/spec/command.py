@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
+from remote_protocol.defaults import empty_list
 from remote_protocol.limits import MAX_ARGUMENTS, MAX_SCRIPT_SIZE
 from remote_protocol.program import check_command, check_fits, check_text
 from remote_protocol.spec.job import Argument, JobSpec
@@ -18,14 +19,14 @@ class CommandSpec(JobSpec, kind="command"):
     kind: Literal["command"] = "command"
     command: Annotated[
         list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=empty_list)
     """Program and arguments; no shell is involved unless `shell` is set."""
     shell: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """Interpreter for `script`, or for `command` joined by spaces as ssh does."""
     script: Annotated[str, StringConstraints(max_length=MAX_SCRIPT_SIZE)] | None = None
     args: Annotated[
         list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=empty_list)
     """Arguments of `script`."""
 
     @field_validator("shell", "script", mode="before")

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from remote_protocol.defaults import empty_list
 from remote_protocol.limits import MAX_ARGUMENTS
 from remote_protocol.program import check_command, check_fits
 from remote_protocol.spec.job import Argument, JobSpec
@@ -51,7 +52,7 @@ class ContainerSpec(JobSpec, kind="container"):
     image: Image
     command: Annotated[
         list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=empty_list)
     """Arguments of the entry point, or the program where there is none; empty: as the image has
     it."""
     entrypoint: (
@@ -60,7 +61,7 @@ class ContainerSpec(JobSpec, kind="container"):
     """A program in place of the image's entry point."""
     pull: Literal["missing", "always", "never"] = "missing"
     """When the image is fetched from its registry."""
-    mounts: list[Mount] = Field(default_factory=list, max_length=MAX_MOUNTS)
+    mounts: list[Mount] = Field(default_factory=empty_list, max_length=MAX_MOUNTS)
     """Besides the job's own directories, which are always there, under the paths that they have
     on the host."""
     user: ContainerUser | None = None

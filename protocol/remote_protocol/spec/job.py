@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, to_json
 
 from remote_protocol.contents import ContentRef
+from remote_protocol.defaults import empty_list
 from remote_protocol.files import JobFile, check_together
 from remote_protocol.ids import WITHOUT_NUL, IdempotencyKey, Labels, Name, without_nul
 from remote_protocol.limits import (
@@ -122,10 +123,10 @@ class JobSpec(_Part):
         Field(max_length=MAX_ENV),
         BeforeValidator(check_environment),
     ] = Field(default_factory=dict)
-    secrets: SecretNames = Field(default_factory=list)
+    secrets: SecretNames = Field(default_factory=empty_list)
     """Names of secrets, each a variable of the job's environment. The values come from the agent's
     host or from the server when it starts, and are in no specification."""
-    secret_files: SecretNames = Field(default_factory=list)
+    secret_files: SecretNames = Field(default_factory=empty_list)
     """Those of `secrets` that come as a file in memory, for the job's user only: `NAME_FILE`
     has its path, and there is no variable `NAME`."""
     relay: Name | None = None
@@ -135,7 +136,7 @@ class JobSpec(_Part):
     mask: bool = False
     """Whether the job can add values that are masked at run time, by the file that REMOTE_MASK
     names; jobs with secrets can anyway."""
-    files: list[JobFile] = Field(default_factory=list, max_length=MAX_FILES)
+    files: list[JobFile] = Field(default_factory=empty_list, max_length=MAX_FILES)
     cwd: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
     """Working directory on the agent's host; default is the attempt's own work directory."""
     timeout: Span | None = None

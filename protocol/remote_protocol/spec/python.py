@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from remote_protocol.contents import ContentRef
+from remote_protocol.defaults import empty_list
 from remote_protocol.files import FilePath
 from remote_protocol.ids import Name
 from remote_protocol.limits import (
@@ -60,9 +61,9 @@ class PythonSpec(JobSpec, kind="python"):
     """The file of the bundle to run, by its path there."""
     args: Annotated[
         list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=empty_list)
     """Arguments of the program."""
-    requirements: Requirements = Field(default_factory=list)
+    requirements: Requirements = Field(default_factory=empty_list)
     """Packages, one a line as in a requirements file: names, extras, versions, markers, `--hash`.
     The agent prepares an environment with them, once for all jobs that require the same."""
     python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")] | None = None
@@ -72,14 +73,14 @@ class PythonSpec(JobSpec, kind="python"):
     """An environment that the agent has prepared, by its name there (`[python] environments`); in
     place of `requirements` and `python`."""
     preload: Annotated[list[ModuleName], Field(max_length=MAX_PRELOAD)] = Field(
-        default_factory=list
+        default_factory=empty_list
     )
     """Modules that take long to import. The agent keeps an interpreter that has imported them, and
     forks the job from it; where it cannot, the job starts as any other."""
     preload_env: Annotated[
         list[Annotated[str, StringConstraints(min_length=1, max_length=256)]],
         Field(max_length=MAX_PRELOAD_ENV),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=empty_list)
     """Variables of `env` that those modules must find when they are imported; all others are set
     after the fork. Jobs with other values of these have another interpreter."""
 
