@@ -8,6 +8,7 @@ reordered with a link, the receiver's length decides, and the sender rewinds to 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from remote_protocol.errors import LocalProtocolError, RemoteProtocolError
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
@@ -60,20 +61,17 @@ class Cursor:
         self.acked = self.sent = offset
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """The payload from `skip` on belongs at the end of the file."""
 
     skip: int
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(NamedTuple):
     """Everything in the chunk had already arrived: acknowledge, write nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """Bytes before the chunk are missing: the sender has to rewind to `expected`."""
 
     expected: int

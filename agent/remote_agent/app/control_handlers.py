@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from remote_agent import __version__
@@ -60,7 +59,7 @@ class ControlHandlers:
 
     async def _pause(self, request: dict[str, Any]) -> dict[str, Any]:
         comment = str(request.get("comment") or "")[:1000]
-        return self._keep(replace(self._driver.desired.local, paused=True, comment=comment))
+        return self._keep(self._driver.desired.local._replace(paused=True, comment=comment))
 
     async def _resume(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._keep(LocalRequest())
@@ -72,7 +71,7 @@ class ControlHandlers:
         except (TypeError, ValueError):
             raise AgentError("the deadline of a drain must be a number of seconds") from None
         local = self._driver.desired.local
-        return self._keep(replace(local, draining=True, drain_deadline=deadline))
+        return self._keep(local._replace(draining=True, drain_deadline=deadline))
 
     def _keep(self, local: LocalRequest) -> dict[str, Any]:
         """Keep it durably; `condition` in the answer says what holds now, with the server's."""

@@ -6,19 +6,20 @@ from __future__ import annotations
 
 import os
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from remote_agent import backoff
 from remote_agent.processes import may_have_proxy
+from remote_protocol.frozen import frozen
 from remote_protocol.urls import choose_proxy
 
 OPEN_TIMEOUT: Final = 20.0
 """Seconds until a connection attempt is given up."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """Where the server is and how to get there."""
 

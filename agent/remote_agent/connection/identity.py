@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from remote_agent.processes import (
     set_mode,
     sync,
 )
+from remote_protocol.frozen import frozen
 
 log = structlog.get_logger("identity")
 
@@ -48,7 +49,7 @@ _LARGEST: Final = 1024 * 1024
 """Bytes that are read of it at the most: settings have labels."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """What `register` has agreed with a server."""
 

@@ -11,7 +11,6 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -39,8 +38,7 @@ def read_clocks() -> ClockReading:
     return ClockReading(boottime(), time.time(), boot_id())
 
 
-@dataclass(frozen=True, slots=True)
-class LocalRequest:
+class LocalRequest(NamedTuple):
     """What was asked for on the host."""
 
     paused: bool = False
@@ -78,7 +76,7 @@ class DesiredState:
         temporary = self._file.with_suffix(".tmp")
         descriptor = open_file(temporary, REPLACE, 0o600)
         with open(descriptor, "w") as file:
-            json.dump({"v": 1, **asdict(local), "requested_at": at._asdict()}, file)
+            json.dump({"v": 1, **local._asdict(), "requested_at": at._asdict()}, file)
             file.flush()
             os.fsync(file.fileno())
         rename(temporary, self._file)
@@ -103,7 +101,7 @@ class DesiredState:
     def end_local_drain(self) -> None:
         """The agent is drained: the host's own request for it is complete."""
         if self.local.draining:
-            self.set_local(replace(self.local, draining=False, drain_deadline=None))
+            self.set_local(self.local._replace(draining=False, drain_deadline=None))
 
     @property
     def draining(self) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from remote_agent.session.effects import Effect, Send
 from remote_protocol import messages as m
+from remote_protocol.frozen import frozen
 from remote_protocol.limits import MAX_PART, PROTOCOL_VERSION
 from remote_protocol.parts import parts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostFacts:
     """What an agent tells about itself in a hello."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import replace
 
 import pytest
 
@@ -88,9 +87,9 @@ def test_other_requests_grant_no_more_time_and_another_deadline_does(tmp_path, c
     desired = DesiredState(tmp_path, clocks)
     desired.set_local(DRAIN)
     clocks.advance(boot=50, wall=50)
-    desired.set_local(replace(DRAIN, paused=True))
+    desired.set_local(DRAIN._replace(paused=True))
     assert desired.local_end == DesiredState(tmp_path, clocks).local_end == 160.0
-    desired.set_local(replace(DRAIN, drain_deadline=70.0))
+    desired.set_local(DRAIN._replace(drain_deadline=70.0))
     assert desired.local_end == DesiredState(tmp_path, clocks).local_end == 220.0
 
 
@@ -100,7 +99,7 @@ def test_a_drain_that_does_not_hold_has_no_deadline(tmp_path, clocks):
     assert desired.server_deadline is None and desired.local_end is None and not desired.draining
     desired.server = DesiredMode(draining=True, drain_deadline=5.0)
     assert desired.server_deadline == 5.0
-    desired.set_local(replace(DRAIN, drain_deadline=None))
+    desired.set_local(DRAIN._replace(drain_deadline=None))
     assert desired.local_end is None
 
 
