@@ -198,13 +198,21 @@ class WaitingJobs(Repository):
             for demand, text in texts
             if counted is None or text in counted
         ]
-        # What is assigned of them is looked at again.
-        lines = await self._database.read(find, ahead=True) if wanted else []
-        if self.arrivals:
+        lines: list[list[Waiting]] = []
+        coming: list[Waiting] = []
+        if wanted:
+            # What is assigned of them is looked at again. Those that are stored before this goes on
+            # are found as they are coming now.
+            lines = await self._database.read(
+                find, ahead=True, then=lambda _: coming.extend(self.arrivals)
+            )
+        else:
+            coming.extend(self.arrivals)
+        if coming:
             # Some may have been stored while they were being looked for.
             found, asked = {waiting.job for line in lines for waiting in line}, set(demands)
-            coming = (one for one in self.arrivals if one.demand in asked and one.job not in found)
-            lines.append(sorted(coming, key=Waiting.rank))
+            more = (one for one in coming if one.demand in asked and one.job not in found)
+            lines.append(sorted(more, key=Waiting.rank))
         return lines[0] if len(lines) == 1 else list(merge(*lines, key=Waiting.rank))
 
     async def release_due(self, now: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,30 @@ async def test_they_are_among_those_that_wait_in_their_rank(store: Store) -> Non
     assert told == [middle]
     assert heads == [urgent, middle, old], "each once, those that were stored meanwhile too"
     assert [one.job for one in await store.heads([PLAIN], 9)] == heads
+
+
+async def test_one_that_is_stored_while_others_are_read_keeps_its_rank(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await submitted(store)
+    await store.demands()
+    read, looks = store._database.read, []
+
+    async def late(*given: Any, **more: Any) -> Any:
+        result = await read(*given, **more)
+        # Its commit is heard of before this goes on.
+        await coming
+        return result
+
+    def look(_: Sequence[Waiting]) -> None:
+        monkeypatch.setattr(store._database, "read", late)
+        looks.append(asyncio.ensure_future(store.heads([PLAIN], 9)))
+
+    store.on_arrival(look)
+    coming = asyncio.ensure_future(submitted(store, priority=1))
+    urgent = await coming
+    (heads,) = await asyncio.gather(*looks)
+    assert [one.job for one in heads] == [urgent, old]
 
 
 async def test_one_is_assigned_behind_what_stores_it(store: Store) -> None:
