@@ -75,10 +75,12 @@ class KnownAttempt:
 class KnownAttempts:
     """One attempt of each job at the most. Used by whoever carries out transactions."""
 
-    __slots__ = ("_of",)
+    __slots__ = ("_of", "queues")
 
     def __init__(self) -> None:
         self._of: dict[str, KnownAttempt] = {}
+        self.queues: set[str] = set()
+        """Names of queues that there are: only what clears all this removes one."""
 
     def find(self, key: AttemptId) -> KnownAttempt | None:
         """An attempt, if it is known."""
@@ -98,3 +100,4 @@ class KnownAttempts:
     def clear(self) -> None:
         """Nothing is known: something else has written, or what was written is undone."""
         self._of.clear()
+        self.queues.clear()

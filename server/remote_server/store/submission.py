@@ -197,7 +197,9 @@ def _refused(tx: Transaction, call: Submission) -> Mapping[int, ServerError]:
     wanted = [new.spec for new in call.jobs]
     if call.each:
         return {**unplaceable(tx, wanted), **call.too_large}
-    require_queues(tx, {spec.queue for spec in wanted})
+    queues = {spec.queue for spec in wanted} - tx.known.queues
+    require_queues(tx, queues)
+    tx.known.queues |= queues
     require_agents(tx, {spec.agent for spec in wanted if spec.agent is not None})
     return call.too_large
 

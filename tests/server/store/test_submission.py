@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import bindparam, select
 
+from remote_protocol.api.queues import QueueCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.change_set import ChangeSet
@@ -147,3 +148,19 @@ async def test_it_may_run_again_for_what_others_did(store: Store) -> None:
     assert [lease.key for lease in places.told[-1][1]] == [AttemptId(job, 1)]
     assert (await store.job(job)).agent == "a"
     assert await store.counts() == {("default", JobState.ASSIGNED): 1}
+
+
+async def test_a_queue_is_looked_up_once_and_missed_when_it_is_gone(store: Store) -> None:
+    def known(tx: Transaction) -> set[str]:
+        return set(tx.known.queues)
+
+    await store.create_queue(QueueCreate(name="q"), NOW)
+    job = await submitted(store, queue="q")
+    with pytest.raises(UnknownQueue):
+        await submitted(store, queue="nowhere")
+    assert await store._database.write(Elsewhere(known)) == {"q"}
+    await store.request_cancel(job, "", NOW)
+    await store.delete_queue("q")
+    with pytest.raises(UnknownQueue):
+        await submitted(store, queue="q")
+    assert await store._database.write(Elsewhere(known)) == set()
