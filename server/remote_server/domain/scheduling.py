@@ -70,10 +70,14 @@ class Fleet:
         member = self._members.get(slot.name)
         if member is None:
             member = self._members[slot.name] = _Member(slot)
+            self._count(member, 1)
+        elif member.queues == slot.queues and member.labels == slot.labels:
+            # Most often jobs came or went, and nothing else.
+            member.shares, member.slot = shares_of(slot), slot
         else:
             self._count(member, -1)
             member.renew(slot)
-        self._count(member, 1)
+            self._count(member, 1)
         self._line_up(member)
 
     def drop(self, name: str) -> None:

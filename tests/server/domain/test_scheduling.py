@@ -153,6 +153,15 @@ def test_agents_come_and_go() -> None:
     assert made.room(QUEUE) == 4
 
 
+def test_an_agent_is_found_by_the_labels_and_queues_that_it_has_now() -> None:
+    made = fleet(slot("a", labels={"gpu": "a"}))
+    made.put(slot("a", labels={"gpu": "b"}))
+    assert given_to(made.match([job(1, gpu="a")])) == []
+    assert given_to(made.match([job(2, gpu="b")])) == ["a"]
+    made.put(slot("a", labels={"gpu": "b"}, queues=("x",)))
+    assert given_to(made.match([job(3), job(4, queue="x")])) == ["a"]
+
+
 def test_a_slot_that_changes_before_it_is_said_does_no_harm() -> None:
     agent = slot("a", queues=("x", "y"))
     made = fleet(agent)
