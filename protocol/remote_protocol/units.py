@@ -120,6 +120,8 @@ def at_least(least: int) -> Callable[[object], int]:
     """A parser of sizes that says its lower bound in units."""
 
     def parse(value: object) -> int:
+        if type(value) is int and least <= value <= MAX_SIZE:
+            return value  # as it is in every job that was read before
         size = parse_size(value)
         if size < least:
             raise ValueError(f"give at least {plain_size(least)}")

@@ -90,12 +90,12 @@ def make_order(
     agent's own user's."""
     spec, key, cgroup = offer.spec, offer.attempt, host.cgroup
     given = spec.model_fields_set
-    if spec.mask and not HAS_FIFOS:
+    if not HAS_FIFOS and spec.mask:
         raise ValueError(
             "jobs cannot add values to be masked (mask, REMOTE_MASK) on Windows; submit it without "
             "mask, or to agents on other systems"
         )
-    if spec.secret_files and not host.secret_prefix:
+    if not host.secret_prefix and spec.secret_files:
         raise ValueError(
             "secrets cannot be given as files here, for want of a file system in memory: a "
             "writable /dev/shm or, where jobs run as the agent's user, $XDG_RUNTIME_DIR on tmpfs; "

@@ -198,19 +198,12 @@ class JobSpec(_Part):
         return files
 
     @model_validator(mode="after")
-    def _retries_need_attempts(self) -> Self:
+    def _agrees_with_itself(self) -> Self:
+        # One for all of it: every job that is read pays for each.
         if self.max_attempts == 1 and not _NO_RETRIES.issuperset(self.retry_on):
             raise ValueError("retry_on does nothing with max_attempts 1; give max_attempts above 1")
-        return self
-
-    @model_validator(mode="after")
-    def _secrets_beside_variables(self) -> Self:
         if self.secrets or self.secret_files:
             check_secrets(self.secrets, self.secret_files, self.env)
-        return self
-
-    @model_validator(mode="after")
-    def _one_input(self) -> Self:
         if self.stdin and self.private_input is not False:
             raise ValueError(
                 "a job has one input: give private_input with its submission, or send it (stdin)"
