@@ -109,6 +109,10 @@ class ShimHarness:
         self.notifications.settimeout(LIMIT)
         return run
 
+    def keeper(self) -> int:
+        """The pid of the shim that runs one more attempt, as its job says."""
+        return int(self.run(["sh", "-c", "echo $PPID"]).stdout)
+
     def ended(self, directory: Path, limit: float = LIMIT) -> dict[str, Any]:
         """Wait for an exit record."""
         path = directory / layout.EXIT

@@ -6,7 +6,6 @@ Touches processes, containers, spools and the directories of those attempts.
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -128,7 +127,7 @@ def write_end(directory: Path, body: dict[str, Any], durable: bool) -> None:
     """Write an exit record where no shim does, and mark the attempt as begun (I1). OSError."""
     with Folder(directory) as folder:
         with suppress(FileExistsError):
-            os.close(mark_begun(folder))
+            mark_begun(folder)
         write_record(folder, EXIT, body, durable)
 
 

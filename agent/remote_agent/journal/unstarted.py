@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ def end_before_start(
     try:
         if not folder.lock():
             return None
-        os.close(mark_begun(folder))
+        mark_begun(folder)
         write_record(folder, EXIT, body, sync=True)
     except FileExistsError:
         return None

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from remote_agent.processes import WHOLE_TREES, ExitStatus, Folder, Poller, SpawnFailed
 from remote_agent.shim.artifacts import WARNING as ARTIFACTS_WARNING
 from remote_agent.shim.artifacts import list_artifacts
-from remote_agent.shim.channel import Channel
+from remote_agent.shim.channel import START_WAIT, Channel
 from remote_agent.shim.completion import Completion
 from remote_agent.shim.contact import Absence
 from remote_agent.shim.control import Control
@@ -103,12 +103,13 @@ class AttemptRunner:
         self._reader = OutputReader(self._poller, self._streams, self._output, self._timeline)
         self._started = self._started_at = 0.0
         self._notify_at: float | None = None
+        self._noted = False
+        """Whether the start record has been written."""
         self.detached = False
         """Whether processes of the job were left alive, as its order says."""
 
-    def run(self, marker: int, env: Mapping[str, str]) -> None:
-        """Start the job with this environment, note its pid in the open `marker`, wait for its
-        end, write its exit record.
+    def run(self, env: Mapping[str, str]) -> None:
+        """Start the job with this environment, wait for its end, write its exit record.
 
         OSError only for what nobody foresaw.
         """
@@ -120,10 +121,9 @@ class AttemptRunner:
             result = EndResult(failure.exit_code, SPAWN_ERROR, str(failure))
             self._write_exit(result, NO_USAGE)
             return
-        try:  # noqa: SIM105 - suppress() would cost each job more than this
-            self._write_started(marker)
-        except OSError:
-            pass  # a full disk: the lock tells that it runs
+        if self._shim.holder is None:
+            # Nobody but an agent, which has to know it, could end the job of a shim that dies.
+            self._note_start()
         self._notify_at = self._channel.started(self._workload.pid, self._started_at, self._started)
         status = self._loop()
         self._streams.close_input()
@@ -189,10 +189,15 @@ class AttemptRunner:
         self._timeline.add(self._started_at, "spawned", f"process {self._workload.pid}")
         self._limits.start(self._started)
 
-    def _write_started(self, marker: int) -> None:
+    def _note_start(self) -> None:
+        """Write the start record, before an agent is told of the start alone. Of a start that goes
+        with the end the exit record says enough, and should the shim die before, its launcher ends
+        the job."""
+        self._noted = True
         identity = self._workload.identity()
-        key, shim = self._channel.key, self._shim.fields
-        write_started(marker, start_record(key, identity, shim, self._started_at))
+        record = start_record(self._channel.key, identity, self._shim.fields, self._started_at)
+        with suppress(OSError):  # a full disk: the lock tells that it runs
+            write_started(self._directory, record)
 
     # The loop -----------------------------------------------------------------------------------
 
@@ -239,6 +244,8 @@ class AttemptRunner:
             now = time.monotonic()
             if not self._reader.update(now) and self._directory.gone():
                 self._termination.kill(CANCELLED, "the attempt's directory was removed")
+            if not self._noted and (self._output.size or now >= self._started + START_WAIT):
+                self._note_start()
             self._notify_at = self._channel.grew(self._output.size, now)
             if fed := self._streams.feed_more(now, told):
                 self._timeline.add(time.time(), "input_closed", fed)

@@ -25,9 +25,9 @@ def has_begun(directory: Folder) -> bool:
     return directory.exists(STARTED)
 
 
-def mark_begun(directory: Folder, looked: bool = False) -> int:
-    """Make the start-once marker (I1), with the directory's lock held; returns it open, for
-    `write_started`. `looked`: under the same lock, `has_begun` has said no.
+def mark_begun(directory: Folder, looked: bool = False) -> None:
+    """Make the start-once marker (I1), with the directory's lock held. `looked`: under the same
+    lock, `has_begun` has said no.
 
     FileExistsError when the attempt has begun before.
     """
@@ -36,13 +36,16 @@ def mark_begun(directory: Folder, looked: bool = False) -> int:
     try:
         directory.rename(STARTED + DRAFT, STARTED)
     except FileNotFoundError:
-        return directory.open(STARTED, NEW)
-    return directory.open(STARTED, CHANGE)
+        os.close(directory.open(STARTED, NEW))
 
 
-def write_started(marker: int, data: bytes) -> None:
-    """Put the pids into the marker, in one write: a reader sees nothing or all of it."""
-    os.write(marker, data)
+def write_started(directory: Folder, data: bytes) -> None:
+    """Put the pids into the marker, in one write: a reader sees nothing or all of it. OSError."""
+    marker = directory.open(STARTED, CHANGE)
+    try:
+        os.write(marker, data)
+    finally:
+        os.close(marker)
 
 
 def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool = False) -> None:

@@ -121,7 +121,7 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
                 # a directory while its lock is held here.
                 log_line(f"{path} was settled; it is not started again")
                 return None
-            os.close(mark_begun(directory))
+            mark_begun(directory)
             _refuse(directory, error)
             return None
         env = order.env
@@ -152,14 +152,12 @@ def _run(
         # What the job adds at run time is secret, too.
         forbid_inspection()
     try:
-        marker = mark_begun(directory, looked=True)
+        mark_begun(directory, looked=True)
         try:
-            attempt.run(marker, env)
+            attempt.run(env)
         except BaseException:
             attempt.abandon()
             raise
-        finally:
-            os.close(marker)
     finally:
         attempt.close()
     if attempt.detached:

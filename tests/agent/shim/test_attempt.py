@@ -17,7 +17,9 @@ from zlib import crc32
 
 import pytest
 
+from remote_agent.processes import start_time
 from remote_agent.processes.cgroup import own_group
+from remote_agent.shim import layout
 from remote_protocol import cri
 from tests.support.shim_harness import (
     ENV,
@@ -193,12 +195,32 @@ def test_notifications_tell_of_start_growth_and_end(harness: ShimHarness, gate: 
 
 
 def test_the_first_notification_has_the_start(harness: ShimHarness) -> None:
-    directory = harness.start(["echo", "hello"])
+    directory = harness.start(sh("echo $$"))
     first, *others = notifications(harness)
-    started, record = harness.started(directory), harness.ended(directory)
-    assert (first["pid"], first["at"]) == (started["pid"], pytest.approx(started["at"], abs=1e-5))
+    record = harness.ended(directory)
+    assert first["pid"] == int(Run(directory, record).stdout)
+    assert first["at"] == pytest.approx(record["started_at"], abs=1e-5)
     assert not any("pid" in message for message in others)
     assert [first, *others][-1]["copy"] == record and record["size"] > 0
+
+
+def test_a_start_is_recorded_before_it_is_told_alone(harness: ShimHarness, gate: Gate) -> None:
+    directory = harness.start(sh(gate.wait))
+    said = json.loads(harness.notifications.recv(4096))
+    record = json.loads((directory / layout.STARTED).read_bytes())
+    assert (said["e"], said["pid"], said["at"]) == ("started", record["pid"], record["at"])
+    assert record["start_time"] == start_time(record["pid"])
+    gate.open()
+    harness.ended(directory)
+    assert json.loads((directory / layout.STARTED).read_bytes()) == record
+
+
+def test_a_start_that_is_told_with_the_end_is_only_marked(harness: ShimHarness) -> None:
+    for _ in range(20):
+        directory = harness.start(["true"])
+        said = notifications(harness)
+        told_alone = len(said) > 1
+        assert ((directory / layout.STARTED).stat().st_size > 0) == told_alone
 
 
 def peak_of(pid: int) -> int:

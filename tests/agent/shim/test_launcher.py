@@ -18,8 +18,7 @@ from tests.support.shim_harness import Gate, ShimHarness, eventually, gone, open
 def test_shims_are_reused(harness: ShimHarness) -> None:
     shims = set()
     for _ in range(12):
-        run = harness.run(["true"])
-        shims.add(harness.started(run.directory)["shim_pid"])
+        shims.add(harness.keeper())
     assert shims <= set(harness.workers()) and len(shims) <= 3
 
 
@@ -220,10 +219,10 @@ def test_shims_are_replaced_after_a_number_of_attempts(tmp_path: Path) -> None:
     harness = ShimHarness(tmp_path / "state")
     harness.shims.start(1)
     try:
-        first = harness.started(harness.run(["true"]).directory)["shim_pid"]
+        first = harness.keeper()
         for _ in range(worker.ATTEMPTS - 1):
             harness.run(["true"])
-        last = harness.started(harness.run(["true"]).directory)["shim_pid"]
+        last = harness.keeper()
         assert first != last and harness.workers() == [last]
         assert harness.log() == ""
     finally:

@@ -28,12 +28,11 @@ def directory(tmp_path: Path) -> Iterator[Folder]:
 
 def test_an_attempt_begins_once(directory: Folder) -> None:
     assert not has_begun(directory)
-    marker = mark_begun(directory)
+    mark_begun(directory)
     assert has_begun(directory) and read_record(directory, STARTED) is None
     with pytest.raises(FileExistsError):
         mark_begun(directory)
-    write_started(marker, b'{"v":1,"pid":7}')
-    os.close(marker)
+    write_started(directory, b'{"v":1,"pid":7}')
     assert read_record(directory, STARTED) == {"v": 1, "pid": 7}
 
 
@@ -44,11 +43,10 @@ def test_files_of_a_directory_that_is_used_again_become_its_records(
     for draft in drafts:
         draft.touch(0o600)
     inodes = [draft.stat().st_ino for draft in drafts]
-    marker = mark_begun(directory)
+    mark_begun(directory)
     with pytest.raises(FileExistsError):
         mark_begun(directory)
-    write_started(marker, b'{"v":1,"pid":7}')
-    os.close(marker)
+    write_started(directory, b'{"v":1,"pid":7}')
     write_record(directory, EXIT, {"a": 1})
     assert read_record(directory, STARTED) == {"v": 1, "pid": 7}
     assert read_record(directory, EXIT) == {"v": 1, "a": 1}
