@@ -76,6 +76,10 @@ def prefer_as_oom_victim(pid: int) -> None:
     """Have the kernel kill this process before the agent and its shims when memory runs out."""
 
 
+def start_oom_victims(yes: bool) -> None:
+    """Have what this process starts be preferred so, or no more; nothing where it cannot."""
+
+
 def protect_from_oom() -> None:
     """Have the kernel spare this process when memory runs out; nothing where it cannot."""
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from errno import ENOSYS
+from functools import cache
 from typing import Final
 
 from remote_agent.processes.posix import ExitWatch, reap
@@ -116,6 +117,34 @@ def forbid_inspection() -> None:
 def prefer_as_oom_victim(pid: int) -> None:
     """Have the kernel kill this process before the agent and its shims when memory runs out."""
     _set_oom_score(pid, _JOB_OOM_SCORE)
+
+
+def start_oom_victims(yes: bool) -> None:
+    """Have what this process starts from now on be preferred so, or no more. Meanwhile it is
+    preferred itself: it must say no again at once. The first call opens the file: it must come
+    before `forbid_inspection`, after which that is root's.
+    """
+    own = _own_oom_score()
+    if own is not None:
+        try:  # noqa: SIM105 - suppress() takes longer than the call, for each job
+            os.write(own[0], b"%d" % _JOB_OOM_SCORE if yes else own[1])
+        except OSError:
+            pass
+
+
+@cache
+def _own_oom_score() -> tuple[int, bytes] | None:
+    """The file of this process's score, and what it said at first; None where that cannot be
+    changed, or is high. It stays open: to open one in /proc takes ten times as long as to write."""
+    try:
+        descriptor = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    usual = os.read(descriptor, 16)
+    if int(usual) < _JOB_OOM_SCORE:
+        return descriptor, usual
+    os.close(descriptor)
+    return None
 
 
 def protect_from_oom() -> None:

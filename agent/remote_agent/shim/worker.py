@@ -22,6 +22,7 @@ from remote_agent.processes import (
     UnexpectedEntry,
     become_subreaper,
     forbid_inspection,
+    start_oom_victims,
     start_time,
     sweep,
 )
@@ -68,6 +69,7 @@ def become_shim(holder: InputHolder | None, boot: str) -> ShimProcess:
     """Set this process up as the parent of its job's orphans; its signals are reset already. Facts
     about it; without a launcher there is no `holder`. `boot` is the `boot_id`."""
     become_subreaper()
+    start_oom_victims(False)
     pid = os.getpid()
     socket = ControlSocket(reused=holder is not None)
     return ShimProcess(boot, shim_fields(pid, start_time(pid) or "", boot), holder, socket)

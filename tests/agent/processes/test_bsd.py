@@ -26,6 +26,7 @@ def test_ps_in_place_of_proc() -> None:
 
 def test_what_only_linux_can_does_nothing_here() -> None:
     bsd.prefer_as_oom_victim(1)
+    bsd.start_oom_victims(True)
     bsd.protect_from_oom()
     bsd.die_with_parent(1)
     assert bsd.kill_orphans(frozenset(), "KEEP") == 0

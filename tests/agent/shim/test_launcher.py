@@ -22,6 +22,15 @@ def test_shims_are_reused(harness: ShimHarness) -> None:
     assert shims <= set(harness.workers()) and len(shims) <= 3
 
 
+def test_a_shim_can_change_its_score_before_it_forbids_to_look_into_it(
+    harness: ShimHarness,
+) -> None:
+    def files() -> list[str]:
+        return [name for pid in harness.workers() for name in open_files(pid)]
+
+    eventually(lambda: sum(name.endswith("/oom_score_adj") for name in files()) == 3)
+
+
 def test_a_reused_shim_leaks_nothing(harness: ShimHarness) -> None:
     eventually(lambda: len(harness.workers()) == 3, what="for all shims, that none comes later")
     harness.shims.resize(1)
@@ -36,6 +45,7 @@ def test_a_reused_shim_leaks_nothing(harness: ShimHarness) -> None:
             "cwd": os.readlink(proc / "cwd"),
             "mask": [status[name].strip() for name in ("SigBlk", "SigIgn", "SigCgt", "Umask")],
             "environ": (proc / "environ").read_bytes(),
+            "oom": (proc / "oom_score_adj").read_text(),
             "children": (proc / "task" / str(shim) / "children").read_text(),
         }
 

@@ -217,6 +217,10 @@ def prefer_as_oom_victim(pid: int) -> None:
     """Nothing: Windows refuses memory and kills nobody for it."""
 
 
+def start_oom_victims(yes: bool) -> None:
+    """Nothing, as above."""
+
+
 def protect_from_oom() -> None:
     """Nothing, as above."""
 

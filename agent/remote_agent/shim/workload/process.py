@@ -25,8 +25,8 @@ from remote_agent.processes import (
     kill_tree,
     leave_running,
     open_file,
-    prefer_as_oom_victim,
     spawn,
+    start_oom_victims,
     start_time_since,
     sweep,
     watch_exit,
@@ -76,6 +76,7 @@ class ProcessWorkload:
         if order.uid is not None:
             self._confinement.give_streams(end for end in pipes[:3] if end is not None)
         self._tick = clock_tick()
+        start_oom_victims(True)
         try:
             self.pid = spawn(
                 order.argv,
@@ -92,8 +93,9 @@ class ProcessWorkload:
             if why := self._confinement.fault():
                 raise SpawnFailed(why, failure.exit_code) from failure
             raise
+        finally:
+            start_oom_victims(False)
         self._watch = watch_exit(self.pid)
-        prefer_as_oom_victim(self.pid)
 
     def identity(self) -> str:
         """Its process, its process group, its cgroup."""
