@@ -129,7 +129,7 @@ def _encode(body: Any) -> bytes:
 _NEVER: Final = object()
 _USUAL: Final = tuple(Order._field_defaults.get(name, _NEVER) for name in Order._fields)
 """What each field is when a line does not have it."""
-_FIELDS: Final = Order._fields
+_PLACES: Final = {name: place for place, name in enumerate(Order._fields)}
 
 
 def parse(line: bytes) -> Order:
@@ -143,7 +143,11 @@ def parse(line: bytes) -> Order:
             )
         if "payload" in body:
             body["payload"] = b64decode(body["payload"], validate=True)
-        order = Order._make(map(body.get, _FIELDS, _USUAL))
+        values = list(_USUAL)
+        for name, value in body.items():
+            if name in _PLACES:
+                values[_PLACES[name]] = value
+        order = Order._make(values)
         _check(order, body)
         few = order.segments < MIN_SEGMENTS
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -178,8 +182,11 @@ _CHECKED: Final = frozenset(
 """Fields that `_check` looks at where an order has one of them: most have none."""
 
 
+_TEXTS: Final = frozenset((str,))
+
+
 def _are_texts(words: object) -> bool:
-    return isinstance(words, list) and all(isinstance(word, str) for word in words)
+    return isinstance(words, list) and _TEXTS.issuperset(map(type, words))
 
 
 def _is_user(order: Order) -> bool:
