@@ -43,8 +43,8 @@ _REFUSALS_FREE: Final = 2
 _LONGEST_WAIT: Final = 60.0
 EXPIRED: Final = "the job waited longer than its expires_in allows and was never started"
 
-# What may still be said about an attempt that is over, without any effect: late repetitions.
 _SPAWNED: Final = "spawned"
+# What may still be said about an attempt that is over, without any effect: late repetitions.
 _KNOWN: Final = {
     AttemptState.ENDED: (Finished, Lost, Rejected),
     AttemptState.WITHDRAWN: (Withdrawn, Rejected, Lost),
