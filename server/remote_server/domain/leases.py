@@ -191,6 +191,10 @@ class Leases:
         if held.serial is not None and message.serial != held.serial:
             # Of an offer that was withdrawn; the answer to the present one follows.
             return []
+        if held.suspended:
+            # Its assignment may not be stored. If that were said, it could reach the agent after
+            # the hello that is asked of it, and take back what is offered again meanwhile.
+            return []
         first = held.state is LeaseState.OFFERED
         held.hear(LeaseEvent.ACCEPT)
         # Recorded even when it was before: the first record may not be committed, or have failed.

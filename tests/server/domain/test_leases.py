@@ -89,6 +89,28 @@ def test_the_answer_to_a_withdrawn_offer_is_not_that_to_the_next_one(talk: Talk)
     assert kinds(talk.say("accept", serial=2)) == ["Accepted"]
 
 
+def test_an_acceptance_of_a_doubted_offer_waits_for_the_hello(talk: Talk) -> None:
+    talk.offer()
+    talk.do(ev.StoreFailed(KEY))
+    assert kinds(talk.do(ev.StoreRecovered())) == ["resync"]
+    # On its way before the agent heard of that. What it is told now would come after the resync.
+    assert talk.say("accept", serial=1) == []
+    assert kinds(talk.offer()) == ["offer"], "it was not stored, so its number is given again"
+    effects = talk.hello(item(Phase.ACCEPTED), leases=(lease(OFFERED),))
+    assert kinds(effects) == ["Accepted", "welcome"]
+    assert kinds(talk.say("accept", serial=2)) == ["Accepted"]
+
+
+def test_a_doubted_offer_that_is_stored_after_all_is_accepted_by_the_hello(talk: Talk) -> None:
+    talk.offer()
+    talk.do(ev.StoreFailed(KEY))
+    talk.do(ev.StoreRecovered())
+    assert talk.say("accept", serial=1) == []
+    talk.hello(item(Phase.ACCEPTED), leases=(lease(OFFERED),))
+    (confirmed,) = records(talk.say("accept", serial=1))
+    assert confirmed.then == (ev.Send(m.Confirm(attempt=KEY)),)
+
+
 def test_an_acceptance_that_comes_too_late_is_superseded(talk: Talk) -> None:
     assert kinds(talk.say("accept")) == ["superseded"]
 
