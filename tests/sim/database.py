@@ -203,8 +203,9 @@ class DatabaseFile:
         return bool(self._execute("SELECT 1 FROM meta WHERE name = 'copied'").fetchall())
 
     def mark_as_copy(self) -> None:
-        """Say, as every copy does, that it is one."""
+        """Say, as every copy does, that it is one, and does after a power cut."""
         self._execute("INSERT OR REPLACE INTO meta VALUES ('copied', '1')")
+        self._on_disk = self._connection.serialize()
 
 
 TABLES = [*(table.name for table in metadata.sorted_tables), "sqlite_sequence"]

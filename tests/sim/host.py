@@ -15,6 +15,7 @@ from remote_agent.connection.uploader import Step, Uploader
 from remote_agent.local.desired_state import ClockReading, DesiredState
 from remote_agent.session import events as ev
 from remote_agent.session.hello import HostFacts
+from remote_agent.session.lifecycle import State
 from remote_agent.session.machine import Session
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import Chunk, ContentChunk
@@ -75,6 +76,14 @@ class Host:
     def wire(self) -> Wire | None:
         """The link that is open, as the agent sees it."""
         return self.socket.wire if self.socket is not None and self.link.open else None
+
+    @property
+    def about_to_start(self) -> list[AttemptId]:
+        """Attempts that start without a word more of the server: their shims are asked, or they are
+        confirmed and wait for the flush."""
+        attempts = self.session.attempts.items() if self.alive else ()
+        confirmed = [key for key, held in attempts if held.state is State.CONFIRMED]
+        return [*self.disk.launching, *confirmed]
 
     # Process -----------------------------------------------------------------------------------
 

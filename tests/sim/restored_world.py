@@ -37,7 +37,8 @@ class RestoredWorld(World):
         self.skipped: dict[str, int] = {}
         """Highest numbers that a former life may have given."""
         self.on_the_way: set[AttemptId] = set()
-        """Attempts that were about to start when the copy was restored."""
+        """Attempts that were about to start when the copy was restored: their agents need to hear
+        nothing more of a server."""
         super().__init__(rng, agents)
 
     def _of_former_life(self, key: AttemptId) -> bool:
@@ -56,6 +57,11 @@ class RestoredWorld(World):
         if row is not None and (row.marked or (ends and not row.state.terminal)):
             assert key in self.on_the_way, f"{key} may have run, and is started again"
             self.seen["started on the way"] += 1
+
+    def _confirms(self, key: AttemptId) -> None:
+        row = self.file.jobs.get(key.job)
+        assert row is None or not row.marked, f"{key} may have run, and is confirmed"
+        super()._confirms(key)
 
     def _committed(self) -> None:
         if self.restoring and not self.file.is_copy:
@@ -91,7 +97,7 @@ class RestoredWorld(World):
         ended = {job for job, row in jobs.items() if row.state.terminal}
         self.ends = {job: end for job, end in self.ends.items() if job in ended}
         self.finished = {key for key in self.finished if key in attempts and attempts[key].finished}
-        self.on_the_way = {key for host in self._hosts for key in host.disk.launching}
+        self.on_the_way = {key for host in self._hosts for key in host.about_to_start}
         for wire in self.wires:
             for frame in wire.down:
                 for text in messages_of(frame) if isinstance(frame, str) else ():

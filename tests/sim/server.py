@@ -14,20 +14,18 @@ from typing import Any, NamedTuple, cast
 
 from remote_protocol.api.agents import AgentChange
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.messages import Hello, Resync
+from remote_protocol.messages import Hello
 from remote_protocol.spec import JobSpec
 from remote_server.agent_logs import AgentLogs
 from remote_server.artifacts import ArtifactStore
 from remote_server.contents import ContentStore
 from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
-from remote_server.dispatcher import Dispatcher
 from remote_server.domain.changes import Change
 from remote_server.domain.held_lease import LeaseState
-from remote_server.domain.model import SYSTEM, Clock, Lease, Outcome, Token
+from remote_server.domain.model import SYSTEM, Clock, Outcome, Token
 from remote_server.errors import ServerError, Stale, StoreUnavailable
-from remote_server.hub import Files, Hub, HubTerms
-from remote_server.hub.link import Link
+from remote_server.hub import Files, HubTerms
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
 from remote_server.secrets.source import GivenKeys
@@ -40,6 +38,7 @@ from remote_server.sweeper import Sweeper, SweeperSettings
 from tests.sim.database import Content, DatabaseFile
 from tests.sim.disk import SECRETS
 from tests.sim.files import Inputs, LogFiles, ServerDisk
+from tests.sim.hub import WatchedDispatcher, WatchedHub
 from tests.sim.loop import SimulatedLoop
 from tests.sim.wire import ServerSocket, Wire
 from tests.support.memory_logs import MemoryArchive
@@ -147,36 +146,6 @@ class _Store(Store):
         await super().reconcile(agent, inventory, known, counted)
 
 
-class _Hub(Hub):
-    """The real hub, counting the offers whose commits failed. Their agents get nothing more before
-    they were asked for a hello (docs/decisions/0046-offers-before-commits.md)."""
-
-    seen: Counter[str]
-    doubted: set[Link]
-    """Links of those agents, until then."""
-
-    def doubt(self, lease: Lease) -> None:
-        self.seen["doubted offer"] += 1
-        super().doubt(lease)
-        link, slot = self.holder(lease.agent), self.slot(lease.agent)
-        if link is not None and slot is not None:
-            assert not slot.eligible, f"{lease.agent} would be offered more"
-            self.doubted.add(link)
-
-    def offer(self, lease: Lease) -> None:
-        assert self.holder(lease.agent) not in self.doubted, f"{lease.agent} is offered more"
-        super().offer(lease)
-
-    def _recovered(self) -> None:
-        super()._recovered()
-        for link in self.doubted:
-            says = link._outbox._waiting or ()
-            if not link.closed and not any(isinstance(message, Resync) for message in says):
-                fault = {"message": f"{link.name} is not asked what it has of its offers"}
-                asyncio.get_running_loop().call_exception_handler(fault)
-        self.doubted.clear()
-
-
 class Server:
     """The process. Each of its steps is the world's to choose; `dead`: nothing leaves it."""
 
@@ -199,7 +168,7 @@ class Server:
         self.logs = LogFiles(machine.disk, machine.rng, machine.seen)
         self.inputs = Inputs(machine.disk, lambda: not self.logs.fault, machine.seen)
         self.sockets: list[ServerSocket] = []
-        self.hub: Hub | None = None
+        self.hub: WatchedHub | None = None
         self._run(self._start())
 
     async def _start(self) -> None:
@@ -224,9 +193,10 @@ class Server:
         no_contents = cast(ContentStore, None)
         inputs = cast(InputStore, self.inputs)
         files = Files(logs, inputs, no_logs, vault, no_artifacts, no_contents)
-        self.hub = hub = _Hub(store, files, TERMS, signal.wake, self.clock, self._rng.random)
-        hub.seen, hub.doubted = machine.seen, set()
-        dispatcher = Dispatcher(store, hub, self.clock, signal)
+        self.hub = hub = WatchedHub(
+            machine.seen, store, files, TERMS, signal.wake, self.clock, self._rng.random
+        )
+        dispatcher = WatchedDispatcher(hub.chosen, store, hub, self.clock, signal)
         sweeper = Sweeper(store, hub, self.clock, SWEEPING)
         for listener in (
             signal.committed,
@@ -309,11 +279,15 @@ class Server:
         return self.writing if held is None else held.state is LeaseState.ENDING
 
     def submit(self, spec: JobSpec) -> None:
-        """A client submits a job."""
+        """A client submits a job. Nobody listens before the start is done."""
+        if self.hub is None:
+            return
         self._run(_asked(self.store.submit([spec], self.clock.wall())))
 
     def cancel(self, job: str) -> None:
         """A client cancels one."""
+        if self.hub is None:
+            return
         self._run(_asked(self.store.request_cancel(job, "by a user", self.clock.wall())))
 
     def recover(self) -> None:

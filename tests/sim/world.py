@@ -96,7 +96,7 @@ class World:
     def _began(self, agent: str, key: AttemptId) -> None:
         self.starts[key] += 1
         assert self.starts[key] == 1, f"I1: attempt {key} was started twice"
-        assert key in self.confirmed
+        assert key in self.confirmed, f"{key} starts, and was not confirmed before its end"
         if key.job not in self.file.jobs or self._of_former_life(key):
             # Confirmed by a former life of the database.
             return
@@ -110,6 +110,11 @@ class World:
         others = [k for k in self.starts if k.job == key.job and k != key and k in rows]
         ran = [k for k in others if rows[k].state in RAN]
         assert len(ran) < self._spec(key.job).max_attempts
+        if row.state in OVER:
+            # It was given up after its confirmation, which nobody can take back: its agent was
+            # silent, or the attempt before it has come back. It is superseded once that is heard.
+            self.seen["started when given up"] += 1
+            return
         live = [k for k in others if rows[k].state not in OVER and not self._of_former_life(k)]
         assert not live, f"{key} starts beside {live}"
 
@@ -172,7 +177,7 @@ class World:
     def _sent(self, text: str) -> None:
         """The server sends a message."""
         if text.startswith(CONFIRM):
-            self.confirmed.add(Confirm.model_validate_json(text).attempt)
+            self._confirms(Confirm.model_validate_json(text).attempt)
         elif text.startswith(ACK):
             ack = Ack.model_validate_json(text)
             key = ack.attempt
@@ -181,6 +186,13 @@ class World:
                 return
             has = len(self.disk.logs.get(key, b""))
             assert ack.offset <= has or self.damages[key], f"I4: it has {has} bytes: {ack}"
+
+    def _confirms(self, key: AttemptId) -> None:
+        """It may start from now on, whatever the server hears or decides."""
+        row = self.file.attempts.get(key)
+        # After that its agent hears of it no more: it has ended there, or was superseded before.
+        if row is None or row.state not in OVER:
+            self.confirmed.add(key)
 
     def _forgotten(self, agent: str, key: AttemptId, place: Directory) -> None:
         row = self.file.attempts.get(key)
