@@ -1,7 +1,8 @@
 """A container engine for tests, as its users see it: a command line shaped like docker's.
 
 Its containers are processes of this host. What it was called with, and what it does wrong, are
-files beside it. `python -IS fake_engine.py` is what the program made by `install` runs.
+files beside it. `python -IS fake_engine.py` is what the program made by `install` runs. No call and
+no container outlives the process of its test, or `finish`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 NEVER = "0001-01-01T00:00:00Z"
+OWNER = "owner"
+"""The file with the pid of the test's process, which is there while the test runs."""
 ERRORS = {
     "nosuch:1": "Error response from daemon: No such image: nosuch:1",
     "private:1": "Unable to find image 'private:1' locally\n"
@@ -31,7 +35,13 @@ def install(folder: Path) -> Path:
     path = folder / "docker"
     path.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {__file__} "$0" "$@"\n')
     path.chmod(0o755)
+    (folder / OWNER).write_text(str(os.getpid()))
     return path
+
+
+def finish(engine: Path) -> None:
+    """Its test is over: have its calls wait for nothing any more, and its containers end."""
+    (engine.parent / OWNER).unlink()
 
 
 def options(engine: Path, image: str = "debian:12", **more: Any) -> dict[str, Any]:
@@ -53,6 +63,19 @@ class Engine:
 
     def __init__(self, here: Path) -> None:
         self.here = here
+
+    def is_over(self) -> bool:
+        """Whether its test has ended, in whatever way."""
+        try:
+            os.kill(int((self.here / OWNER).read_text()), 0)
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        return False
+
+    def wait_while(self, name: str) -> None:
+        """Wait as long as a test has this file there."""
+        while (self.here / name).exists() and not self.is_over():
+            time.sleep(0.01)
 
     def path(self, name: str) -> Path:
         """What is known of a container."""
@@ -91,8 +114,7 @@ class Engine:
             elif flag == "--workdir":
                 found["cwd"] = value
         found["image"], found["command"] = words[0], words[1:]
-        while (self.here / "slow-registry").exists():
-            time.sleep(0.01)
+        self.wait_while("slow-registry")
         if error := ERRORS.get(words[0]):
             sys.exit(error)
         if self.path(name).exists():
@@ -136,6 +158,7 @@ class Engine:
         found["pid"] = job.pid
         state |= {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}
         self.save(name, found)
+        threading.Thread(target=self.end_with_test, args=(job.pid,), daemon=True).start()
         code = job.wait()
         code = 128 - code if code < 0 else code
         state |= {"Status": "exited", "Running": False, "ExitCode": code}
@@ -144,12 +167,18 @@ class Engine:
             self.save(name, found)
         said.write_text(str(code))
 
+    def end_with_test(self, job: int) -> None:
+        """Kill a container that outlives its test."""
+        while not self.is_over():
+            time.sleep(0.5)
+        with suppress(ProcessLookupError):
+            os.killpg(job, signal.SIGKILL)
+
     def kill(self, words: list[str]) -> None:
         """Send a signal to it."""
         wanted = words[0].partition("=")[2]
         found = self.load(words[1])
-        while wanted == "SIGKILL" and (self.here / "slow").exists():
-            time.sleep(0.01)
+        self.wait_while(f"slow-{wanted}")
         if not found["state"]["Running"]:
             sys.exit(f"Error response from daemon: Container {words[1]} is not running")
         os.killpg(found["pid"], signal.Signals[wanted])

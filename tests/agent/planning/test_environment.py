@@ -21,6 +21,11 @@ from remote_agent.planning import environment
 from tests.support.stack import until
 from tests.support.wheels import make_wheel
 
+PATIENCE = 300
+"""Seconds: venv and pip take four of a whole processor for an environment, and a busy machine gives
+a small part of one."""
+pytestmark = pytest.mark.timeout(PATIENCE + 60)
+
 MODULE = "def main():\n    print('greetings')\n"
 ENV = {"PATH": "/usr/bin:/bin", "PIP_INDEX_URL": "http://127.0.0.1:9/", "UV_INDEX_URL": "x"}
 UV = """#!/bin/sh
@@ -66,7 +71,7 @@ class Job:
 
     def run(self, program: str) -> tuple[int, str, str]:
         process = self.start(program)
-        out, err = process.communicate(b"typed", timeout=100)
+        out, err = process.communicate(b"typed", timeout=PATIENCE)
         return process.returncode, out.decode(), err.decode()
 
     def failed(self) -> str:
@@ -109,14 +114,16 @@ def test_it_is_prepared_once_and_becomes_the_job(root: Path) -> None:
     shutil.rmtree(root / "wheels")
     assert Job(root, "two").run(program) == (0, out, "")
     assert (place / "complete").stat().st_mtime > 1_000_000_000
-    (root / "wheels").mkdir()
+    assert places(root) == [place]
 
-    job = Job(root, "three", requirements=["greet==2.0"])
+
+def test_what_pip_says_is_the_reason(root: Path) -> None:
+    job = Job(root, "one", requirements=["greet==2.0"])
     code, out, err = job.run("print('never')")
     assert (code, out) == (125, "")
     assert "greet==2.0" in job.failed() and "is offline" in job.failed()
     assert job.failed() in err and "\n" not in job.failed()
-    assert places(root) == [place]
+    assert places(root) == []
 
 
 def test_it_may_be_entered_by_those_who_must_not_prepare_it(root: Path, uv: str) -> None:

@@ -76,9 +76,8 @@ class ContainerWorkload:
         self._ownership = Ownership(order)
         self._phase = _Phase.CREATE
         self._call: Call | None = None
-        self._signal: Call | None = None
-        """The client that sends the last signal, which was this one."""
-        self._sent = ""
+        self._signals: dict[str, Call] = {}
+        """The clients that send it signals, by the signal."""
         self._ends: JobPipes | None = None
         self._ended: ExitStatus | None = None
         """How the client has ended that carried the job's output."""
@@ -236,18 +235,26 @@ class ContainerWorkload:
             kill_tree(self._call.pid)
 
     def _signal_now(self, signal: str) -> None:
-        """Have the engine send it, without waiting: it may be slow, and is asked again."""
-        if self._signal is not None:
-            if self._signal.reap() is None:
-                if signal == self._sent:
-                    return
-                interrupt(self._signal.pid, "SIGKILL")
-            self._signal.close()
-            self._signal = None
+        """Have the engine send it, without waiting: it may be slow, and is asked again. A client
+        that sends another one goes on: a slow engine, too, interrupts a job before its kill."""
+        call = self._signals.get(signal)
+        if call is not None:
+            if call.reap() is None:
+                return
+            del self._signals[signal]
+            call.close()
         command = [self._engine, "kill", f"--signal={signal}", self._name]
         # Again: it may have been made a moment ago and not run yet.
         with suppress(SpawnFailed):
-            self._signal, self._sent = Call(again(command), self._environ), signal
+            self._signals[signal] = Call(again(command), self._environ)
+
+    def _end_signals(self) -> None:
+        """End the clients that would send signals to a container that is gone."""
+        for call in self._signals.values():
+            if call.reap() is None:
+                interrupt(call.pid, "SIGKILL")
+            call.close()
+        self._signals.clear()
 
     def over_memory(self, now: float) -> bool:
         """The engine's own limit does it."""
@@ -260,6 +267,7 @@ class ContainerWorkload:
         done, said = call_now(
             [self._engine, "rm", "--force", "--volumes", self._name], self._environ, _REMOVAL
         )
+        self._end_signals()
         done = done or "no such container" in said.lower()
         if not done:
             self._step(
@@ -289,10 +297,10 @@ class ContainerWorkload:
     def close(self) -> None:
         """Close what is open."""
         self._close_ends()
-        for call in (self._call, self._signal):
-            if call is not None:
-                call.close()
-        self._call = self._signal = None
+        self._end_signals()
+        if self._call is not None:
+            self._call.close()
+            self._call = None
 
     def _close_ends(self) -> None:
         if self._ends is not None:

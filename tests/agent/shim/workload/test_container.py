@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ import pytest
 
 from remote_agent.shim.order import Order, OrderError
 from remote_agent.shim.workload.container import ContainerWorkload
-from tests.support.fake_engine import install, options
+from tests.support.fake_engine import finish, install, options
 from tests.support.shim_harness import Run, ShimHarness, eventually, gone, running, tell
 
 IMAGE = "debian:12"
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Path:
-    return install(tmp_path / "engine")
+def engine(harness: ShimHarness, tmp_path: Path) -> Iterator[Path]:
+    """Finished before the shims end, so that none of them waits for it after a test that failed."""
+    engine = install(tmp_path / "engine")
+    try:
+        yield engine
+    finally:
+        finish(engine)
 
 
 def sh(text: str, image: str = IMAGE) -> list[str]:
@@ -34,7 +40,7 @@ def calls(engine: Path) -> list[str]:
 
 def begun(harness: ShimHarness, engine: Path, text: str, **fields: Any) -> Path:
     """The directory of an attempt whose container has printed `up`."""
-    directory = harness.start(sh(f"echo up; {text}"), **fields, **options(engine))
+    directory = harness.start(sh(text), **fields, **options(engine))
     log = directory / "output.log"
     eventually(lambda: log.exists() and b"up" in log.read_bytes())
     return directory
@@ -95,22 +101,60 @@ def test_variables_reach_it_and_no_command_line(harness: ShimHarness, engine: Pa
     assert "b=c d" not in found and "do-not-show" not in found and "two" not in found
 
 
-def test_it_is_interrupted_and_then_killed(harness: ShimHarness, engine: Path) -> None:
-    said, slow = engine.parent / "said", engine.parent / "slow"
-    slow.touch()
-    script = f"trap 'echo no; : > {said}' TERM; while :; do sleep 0.02; done"
+def obstinate(harness: ShimHarness, engine: Path) -> Path:
+    """The directory of an attempt whose container notes SIGTERM in `said` and goes on, and is being
+    stopped."""
+    script = f"trap 'echo no; : > {engine.parent}/said' TERM; echo up; while :; do sleep 0.02; done"
     directory = begun(harness, engine, script)
-    process = inside(engine)
+    inside(engine)
     assert tell(directory, {"do": "stop", "detail": "enough", "grace": 0.3})
-    # The grace period may be over before the job has answered.
-    eventually(said.exists)
-    slow.unlink()
-    run = Run(directory, harness.ended(directory))
-    assert (run.code, run.reason) == (137, "cancelled") and b"no" in run.stdout
+    return directory
+
+
+def interrupted_and_killed(run: Run) -> bool:
+    """Whether it has heard SIGTERM and died of SIGKILL."""
+    assert (run.code, run.reason) == (137, "cancelled")
     assert run.detail == "enough; killed by SIGKILL after SIGTERM and a grace period of 300ms"
     interrupt = next(step for step in run.record["steps"] if step["what"] == "interrupt")
     assert interrupt["detail"] == "SIGTERM to the container: enough"
+    return b"no" in run.stdout
+
+
+def test_it_is_interrupted_and_then_killed(harness: ShimHarness, engine: Path) -> None:
+    slow = engine.parent / "slow-SIGKILL"
+    slow.touch()
+    directory = obstinate(harness, engine)
+    process = inside(engine)
+    # The grace period may be over before the job has answered.
+    eventually((engine.parent / "said").exists)
+    slow.unlink()
+    assert interrupted_and_killed(Run(directory, harness.ended(directory)))
     gone(process)
+
+
+def test_an_engine_slower_than_the_grace_period_interrupts_it_nevertheless(
+    harness: ShimHarness, engine: Path
+) -> None:
+    slow = {name: engine.parent / f"slow-{name}" for name in ("SIGTERM", "SIGKILL")}
+    for file in slow.values():
+        file.touch()
+    directory = obstinate(harness, engine)
+    eventually(lambda: "kill --signal=SIGKILL remote-job-1" in calls(engine))
+    slow["SIGTERM"].unlink()
+    eventually((engine.parent / "said").exists)
+    slow["SIGKILL"].unlink()
+    assert interrupted_and_killed(Run(directory, harness.ended(directory)))
+
+
+def test_a_signal_that_the_engine_has_not_sent_is_not_waited_for(
+    harness: ShimHarness, engine: Path
+) -> None:
+    (engine.parent / "slow-SIGTERM").touch()
+    directory = obstinate(harness, engine)
+    run = Run(directory, harness.ended(directory))
+    assert not interrupted_and_killed(run)
+    assert calls(engine)[-1] == "rm --force --volumes remote-job-1"
+    assert run.record["clean"] is True and "survivors" not in run.steps
 
 
 def test_a_pull_is_ended_with_its_job(harness: ShimHarness, engine: Path) -> None:
@@ -173,7 +217,7 @@ def test_it_is_never_made_twice(harness: ShimHarness, engine: Path) -> None:
 def test_it_does_not_outlive_the_client_that_carries_its_output(
     harness: ShimHarness, engine: Path
 ) -> None:
-    directory = begun(harness, engine, "sleep 600")
+    directory = begun(harness, engine, "echo up; sleep 600")
     process = inside(engine)
     started = json.loads((directory / "started.json").read_text())
     (client,) = [
