@@ -28,8 +28,9 @@ from remote_agent.processes import (
 )
 from remote_agent.shim.held_inputs import HeldInputs
 from remote_agent.shim.layout import KEEP_MARK
-from remote_agent.shim.worker import RETIRE, Outcome, become_shim, log_line, serve
+from remote_agent.shim.worker import Outcome, become_shim, log_line, serve
 
+_RETIRE: Final = b'{"v":1,"retire":true}'
 _LARGEST_MESSAGE: Final = 4096
 _PENALTY: Final = 0.5
 _SHORT_LIFE: Final = 1.0
@@ -100,7 +101,7 @@ class Launcher:
         """Ask shims to go: those that are free take it first, in turn with the requests."""
         while self._sender is not None and len(self._shims) - self._retiring > self._wanted:
             try:
-                self._sender.send(RETIRE)
+                self._sender.send(_RETIRE)
             except BlockingIOError:
                 return
             self._retiring += 1

@@ -111,7 +111,7 @@ class LauncherClient:
             if self._alone is not None:
                 self._alone.append(self._start_alone(directory, payload))
                 return
-            request = os.fsencode(directory)
+            request = f'{{"v":{VERSION},"dir":{json.dumps(str(directory))}}}'.encode()
             assert self._requests is not None
             if payload is None:
                 self._requests.send(request)

@@ -30,6 +30,7 @@ from remote_agent.shim.attempt import AttemptRunner, ShimProcess
 from remote_agent.shim.control_socket import ControlSocket
 from remote_agent.shim.ending import SPAWN_ERROR
 from remote_agent.shim.held_inputs import InputHolder
+from remote_agent.shim.json_text import decode
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.order import Order, OrderError, read_order
 from remote_agent.shim.record import has_begun, mark_begun, write_record
@@ -39,8 +40,6 @@ from remote_agent.shim.secrets import PRIVATE_INPUT, SecretsError, read_secrets
 
 ATTEMPTS: Final = 1000
 """Attempts after which a shim is replaced, so that nothing can pile up in it."""
-RETIRE: Final = b"retire"
-"""A request that asks one shim to go. All others are paths of directories."""
 _LARGEST_REQUEST: Final = 1 << 16
 _LOCK_TRIES: Final = 20
 _LOCK_PAUSE: Final = 0.01
@@ -208,9 +207,10 @@ def _serve(queue: SharedQueue, shim: ShimProcess) -> Outcome:
         if not data:
             return Outcome.DONE
         try:
-            if data == RETIRE:
+            request = decode(data)
+            if request.get("retire"):
                 return Outcome.DONE
-            outcome = serve_request(os.fsdecode(data), shim, descriptor)
+            outcome = serve_request(request["dir"], shim, descriptor)
         except Exception:
             log_line(f"unforeseen:\n{traceback.format_exc()}")
             # Whatever state this was in, no process of the job may outlive its shim.
