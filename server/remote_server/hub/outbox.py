@@ -77,6 +77,9 @@ class Outbox:
 
     def flush(self) -> bool:
         """Send everything that waits as far as there is room; False: `drain` has to wait for it."""
+        if self._begun is not None:
+            # It does already: the frame that it sends comes first.
+            return False
         waiting = self._waiting
         try:
             while waiting:

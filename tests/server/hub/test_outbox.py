@@ -59,15 +59,13 @@ async def test_too_many_messages_for_a_slow_agent_end_its_link(
 class SlowSocket(web.WebSocketResponse):
     """A WebSocket that is sent to at once, or when `gate` opens."""
 
+    room = False
+
     def __init__(self) -> None:
         super().__init__()
         self.gate = asyncio.Event()
         self.gate.set()
         self.sent = 0
-
-    @property
-    def room(self) -> bool:
-        return False
 
     def write_text(self, data: str) -> None:
         raise AssertionError("there is no room")
@@ -83,13 +81,11 @@ class SlowSocket(web.WebSocketResponse):
 class ReadySocket(SlowSocket):
     """A WebSocket that has room."""
 
+    room = True
+
     def __init__(self) -> None:
         super().__init__()
         self.frames: list[str] = []
-
-    @property
-    def room(self) -> bool:
-        return True
 
     def write_text(self, data: str) -> None:
         self.frames.append(data)
@@ -108,6 +104,21 @@ async def test_what_is_said_in_a_turn_leaves_as_one_frame() -> None:
     await asyncio.sleep(0)
     assert wire.frames[1:] == [encode(told[0])]
     assert wire.sent == 0
+
+
+async def test_what_waits_for_room_is_not_overtaken() -> None:
+    wire = SlowSocket()
+    wire.gate.clear()
+    box = Outbox(wire, lambda: None, lambda: None)
+    box.put(m.Resync())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    box.put(m.Settled(attempt=AttemptId("0" * 26, 1)))
+    # Room is there again, but who waits for it does not know yet; a close says what waits.
+    wire.room = True
+    assert not box.flush()
+    wire.gate.set()
+    await until(lambda: wire.sent == 2)
 
 
 async def test_each_sending_has_the_whole_time(monkeypatch: pytest.MonkeyPatch) -> None:
