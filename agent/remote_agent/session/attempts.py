@@ -285,6 +285,9 @@ class Attempts:
         effects: list[Effect] = []
         for action in transition.actions:
             effects += _ACTIONS[action](self, attempt, cause)
+        if attempt.needs is not None and attempt.state is not State.CONFIRMED:
+            # Values of secrets are kept for that start, and for nothing else.
+            attempt.needs = None
         return effects
 
     def _accept(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
@@ -300,7 +303,7 @@ class Attempts:
 
     def _start(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
         spec = attempt.spec
-        needs, attempt.needs = attempt.needs, None
+        needs = attempt.needs
         if cause is not None:
             assert isinstance(cause, m.Confirm)
             needs = needs_of(spec, cause)

@@ -104,6 +104,22 @@ def test_what_a_start_is_given_waits_for_the_disk(talk: Talk) -> None:
     assert held.needs is None
 
 
+@pytest.mark.parametrize("what", ["cancel", "offer", "not durable"])
+def test_what_is_not_started_keeps_no_secrets(talk: Talk, what: str) -> None:
+    spec = CommandSpec(command=["true"], secrets=["A"])
+    talk.written(spec=spec)
+    talk.say("confirm", secrets={"A": "hush"})
+    held = talk.session.attempts[KEY]
+    assert held.needs is not None
+    if what == "cancel":
+        talk.say("cancel", reason="cancelled")
+    elif what == "offer":
+        talk.offer(spec=spec)
+    else:
+        talk.do(ev.AcceptanceFailed(KEY, "input/output error"))
+    assert held.needs is None
+
+
 def test_an_input_is_asked_for_at_the_start(talk: Talk) -> None:
     spec = CommandSpec(command=["cat"], stdin=True)
     talk.written(spec=spec)
