@@ -21,10 +21,10 @@ from remote_agent.planning import environment
 from tests.support.stack import until
 from tests.support.wheels import make_wheel
 
-PATIENCE = 300
+TIMEOUT = 300
 """Seconds: venv and pip take four of a whole processor for an environment, and a busy machine gives
 a small part of one."""
-pytestmark = pytest.mark.timeout(PATIENCE + 60)
+pytestmark = pytest.mark.timeout(TIMEOUT + 60)
 
 MODULE = "def main():\n    print('greetings')\n"
 ENV = {"PATH": "/usr/bin:/bin", "PIP_INDEX_URL": "http://127.0.0.1:9/", "UV_INDEX_URL": "x"}
@@ -71,7 +71,7 @@ class Job:
 
     def run(self, program: str) -> tuple[int, str, str]:
         process = self.start(program)
-        out, err = process.communicate(b"typed", timeout=PATIENCE)
+        out, err = process.communicate(b"typed", timeout=TIMEOUT)
         return process.returncode, out.decode(), err.decode()
 
     def failed(self) -> str:
