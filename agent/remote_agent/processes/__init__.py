@@ -233,14 +233,16 @@ else:
             kill_orphans,
             kill_tree,
             kill_user,
-            prefer_as_oom_victim,
-            protect_from_oom,
-            start_oom_victims,
             start_time,
             start_time_since,
             sweep,
             tree_memory,
             watch_exit,
+        )
+        from remote_agent.processes.oom import (
+            prefer_as_oom_victim,
+            protect_from_oom,
+            start_oom_victims,
         )
     else:
         from remote_agent.processes.bsd import (

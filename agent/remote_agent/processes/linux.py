@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from errno import ENOSYS
-from functools import cache
 from typing import Final
 
 from remote_agent.processes.posix import ExitWatch, reap
@@ -28,8 +27,6 @@ _TICK: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 """Nanoseconds of a clock tick: 10 ms."""
 _LONGEST_STAT: Final = 4096
 """Bytes of /proc/pid/stat at the most: some fifty numbers and a short name."""
-_JOB_OOM_SCORE: Final = 500
-_OWN_OOM_SCORE: Final = -500
 _ROUND: Final = 0.002
 """Seconds between two looks at a tree that is dying."""
 _FREEZES: Final = 50
@@ -112,60 +109,6 @@ def forbid_inspection() -> None:
     """Let no process of the same user read this one's memory or its open files, nor any core dump
     show them (prctl(2), PR_SET_DUMPABLE)."""
     prctl(_PR_SET_DUMPABLE, 0)
-
-
-def prefer_as_oom_victim(pid: int) -> None:
-    """Have the kernel kill this process before the agent and its shims when memory runs out."""
-    _set_oom_score(pid, _JOB_OOM_SCORE)
-
-
-def start_oom_victims(yes: bool) -> None:
-    """Have what this process starts from now on be preferred so, or no more. Meanwhile it is
-    preferred itself: it must say no again at once. The first call opens the file: it must come
-    before `forbid_inspection`, after which that is root's.
-    """
-    own = _own_oom_score()
-    if own is not None:
-        try:  # noqa: SIM105 - suppress() takes longer than the call, for each job
-            os.write(own[0], b"%d" % _JOB_OOM_SCORE if yes else own[1])
-        except OSError:
-            pass
-
-
-@cache
-def _own_oom_score() -> tuple[int, bytes] | None:
-    """The file of this process's score, and what it said at first; None where that cannot be
-    changed, or is high. It stays open: to open one in /proc takes ten times as long as to write."""
-    try:
-        descriptor = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return None
-    usual = os.read(descriptor, 16)
-    if int(usual) < _JOB_OOM_SCORE:
-        return descriptor, usual
-    os.close(descriptor)
-    return None
-
-
-def protect_from_oom() -> None:
-    """Have the kernel spare this process, and what it starts, when memory runs out.
-
-    Nothing where that is not allowed (CAP_SYS_RESOURCE), or where more is set already.
-    """
-    with suppress(OSError, ValueError):
-        if int(_read("/proc/self/oom_score_adj")) > _OWN_OOM_SCORE:
-            _set_oom_score(os.getpid(), _OWN_OOM_SCORE)
-
-
-def _set_oom_score(pid: int, score: int) -> None:
-    try:
-        descriptor = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, b"%d" % score)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        pass
 
 
 def children(pid: int) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import select
 import signal
 import subprocess
@@ -230,46 +229,3 @@ def test_exit_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     older = linux.watch_exit(os.getpid())
     assert not isinstance(older, linux.PidWatch)
     older.close()
-
-
-def test_the_agent_is_spared_when_memory_runs_out() -> None:
-    probe = (
-        "from remote_agent.processes import linux\n"
-        "path = '/proc/self/oom_score_adj'\n"
-        "before = int(open(path).read())\n"
-        "linux.protect_from_oom()\n"
-        "once = int(open(path).read())\n"
-        "linux.protect_from_oom()\n"
-        "print(before, once, int(open(path).read()))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
-    before, once, twice = map(int, done.stdout.split())
-    effective = re.search(r"CapEff:\s+(\w+)", Path("/proc/self/status").read_text())
-    assert effective is not None
-    may = int(effective[1], 16) >> 24 & 1  # CAP_SYS_RESOURCE
-    assert once == twice == (min(before, -500) if may else before)
-
-
-def test_oom_score(sleeper: subprocess.Popen[bytes]) -> None:
-    linux.prefer_as_oom_victim(sleeper.pid)
-    assert Path(f"/proc/{sleeper.pid}/oom_score_adj").read_text() == "500\n"
-    linux.prefer_as_oom_victim(2**22 + 1)
-
-
-@pytest.mark.parametrize(("usual", "high"), [(100, 500), (700, 700)])
-def test_what_is_started_meanwhile_is_an_oom_victim(usual: int, high: int) -> None:
-    # In a process of its own, whose score is raised here: anybody may do that.
-    probe = (
-        "import subprocess, sys\n"
-        "from remote_agent.processes import linux\n"
-        "path = '/proc/self/oom_score_adj'\n"
-        "open(path, 'w').write(sys.argv[1])\n"
-        "def child(): return subprocess.check_output(['cat', path], text=True).strip()\n"
-        "for yes in (True, False, True, False):\n"
-        "    linux.start_oom_victims(yes)\n"
-        "    print(child())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", probe, str(usual)], check=True, capture_output=True, text=True
-    )
-    assert [*map(int, done.stdout.split())] == [high, usual, high, usual]
