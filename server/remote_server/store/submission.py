@@ -13,7 +13,13 @@ from sqlalchemy import bindparam, insert, literal_column, select
 from remote_protocol.spec import DEFAULT_QUEUE, JobSpec
 from remote_protocol.states import JobState
 from remote_server.domain.change_set import Submitted
-from remote_server.domain.demand import demand_key, demand_text, policy_of, policy_text
+from remote_server.domain.demand import (
+    Policy,
+    demand_key,
+    demand_text,
+    policy_of,
+    policy_text,
+)
 from remote_server.domain.model import Demand
 from remote_server.domain.secrets import Sealer
 from remote_server.errors import (
@@ -115,8 +121,8 @@ def store_jobs(tx: Transaction, call: Submission) -> list[str | ServerError]:
     agents: Mapping[str, str] = {} if places is None else places.agents
     given_at = now if places is None else places.at
     stored: list[str | ServerError] = []
-    rows: list[dict[str, object]] = []
-    waiting: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
+    waiting: list[dict[str, Any]] = []
     bodies: list[dict[str, object]] = []
     needs: list[tuple[str, dict[str, int]]] = []
     keyed: dict[str, tuple[str, str, str | None]] = {}
@@ -143,22 +149,8 @@ def store_jobs(tx: Transaction, call: Submission) -> list[str | ServerError]:
             keyed[key] = (job, texts.spec, texts.bulk)
         if needed:
             needs.append((job, needed))
-        demand, policy = demand_text(needed_of_agent), policy_of(spec)
-        expires = None if spec.expires_in is None else now + spec.expires_in
-        row: dict[str, object] = {
-            "id": job,
-            "state": _QUEUED,
-            "queue": spec.queue,
-            "priority": spec.priority,
-            "demand": demand,
-            "demand_key": demand_key(demand),
-            "policy": policy_text(policy),
-            "created_at": now,
-            "expires_at": expires,
-            "idempotency_key": key,
-            "name": spec.name,
-            "submitted_by": submitter,
-        }
+        policy = policy_of(spec)
+        row = _row(spec, job, demand_text(needed_of_agent), policy, now, submitter)
         bodies.append(
             {"job": job, "spec": texts.spec, "excerpt": texts.excerpt, "bulk": texts.bulk}
         )
@@ -169,12 +161,10 @@ def store_jobs(tx: Transaction, call: Submission) -> list[str | ServerError]:
         agent = agents.get(job)
         if agent is None:
             waiting.append(row)
-            tx.ready(demand, 1)
+            tx.ready(row["demand"], 1)
             tx.moves(spec.queue, None, JobState.QUEUED)
         else:
-            row |= {"state": _ASSIGNED, "agent": agent, "assigned_at": given_at}
-            tx.run(_INSERT_PLACED, row)
-            give_new(tx, Placed(job, agent, spec.queue, demand, policy, expires), given_at)
+            _store_placed(tx, row, policy, agent, given_at)
     if waiting:
         tx.many(_INSERT_JOB, waiting)
     if bodies:
@@ -189,6 +179,35 @@ def store_jobs(tx: Transaction, call: Submission) -> list[str | ServerError]:
     if rows:
         _audit_submit(tx, rows, call.action, call.detail)
     return stored
+
+
+def _row(
+    spec: JobSpec, job: str, demand: str, policy: Policy, now: float, submitter: str | None
+) -> dict[str, Any]:
+    return {
+        "id": job,
+        "state": _QUEUED,
+        "queue": spec.queue,
+        "priority": spec.priority,
+        "demand": demand,
+        "demand_key": demand_key(demand),
+        "policy": policy_text(policy),
+        "created_at": now,
+        "expires_at": None if spec.expires_in is None else now + spec.expires_in,
+        "idempotency_key": spec.idempotency_key,
+        "name": spec.name,
+        "submitted_by": submitter,
+    }
+
+
+def _store_placed(
+    tx: Transaction, row: dict[str, Any], policy: Policy, agent: str, at: float
+) -> None:
+    """Store a job as given to an agent."""
+    row |= {"state": _ASSIGNED, "agent": agent, "assigned_at": at}
+    tx.run(_INSERT_PLACED, row)
+    placed = Placed(row["id"], agent, row["queue"], row["demand"], policy, row["expires_at"])
+    give_new(tx, placed, at)
 
 
 def _refused(tx: Transaction, call: Submission) -> Mapping[int, ServerError]:
