@@ -239,7 +239,7 @@ else:
             tree_memory,
             watch_exit,
         )
-        from remote_agent.processes.oom import (
+        from remote_agent.processes.linux_oom import (
             prefer_as_oom_victim,
             protect_from_oom,
             start_oom_victims,
