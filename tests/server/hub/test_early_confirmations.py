@@ -50,6 +50,9 @@ async def confirmed(place: LiveHub, agent: FakeAgent, **fields: object) -> Attem
     """An attempt that the agent may start, of which the database has only the offer."""
     await place.submit(**fields)
     key = await agent.offered()
+    # A dispatcher that comes a turn late leaves its transaction open for the acceptance, and both
+    # are committed before the confirmation: a read commits it first.
+    assert (await place.attempt(key)).state is AttemptState.OFFERED
     await agent.send(agent.acceptance(key))
     assert (await agent.hear(m.Confirm)).attempt == key
     assert stored(place, key) == "offered"
