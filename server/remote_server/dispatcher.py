@@ -9,7 +9,7 @@ at everything again, in case an event was missed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from heapq import merge
@@ -24,10 +24,11 @@ from remote_server.domain.demand import MAX_BACKOFF
 from remote_server.domain.held_members import Able, HeldMembers
 from remote_server.domain.links import Links
 from remote_server.domain.model import Clock, Demand, Lease, Outcome, Waiting
+from remote_server.domain.ready_demands import ReadyDemands
 from remote_server.domain.scheduling import Fleet
 from remote_server.early_offers import FoundPlaces, PassOffers
 from remote_server.errors import Stale, StoreUnavailable
-from remote_server.store.arrivals import Places
+from remote_server.store.arrivals import Arrivals, Places
 from remote_server.store.ports import Urgency
 
 SWEEP: Final = 10.0
@@ -46,8 +47,15 @@ _SLICE: Final = 500
 class DispatchStore(Protocol):
     """What the dispatcher needs of the store."""
 
-    async def demands(self) -> dict[Demand, int]:
-        """How many jobs are ready for each demand."""
+    arrivals: Arrivals
+    """Jobs that are being stored."""
+
+    async def ready(self) -> ReadyDemands:
+        """What is demanded by the jobs that are ready; it changes with the commits."""
+
+    @property
+    def ready_now(self) -> ReadyDemands | None:
+        """The same; None where it has to be read first."""
 
     async def heads(self, demands: Sequence[Demand], limit: int) -> list[Waiting]:
         """The first jobs of each demand, in rank order."""
@@ -79,10 +87,6 @@ class DispatchStore(Protocol):
     @property
     def held_now(self) -> HeldMembers | None:
         """The same; None where they have to be read first."""
-
-    def waiting_now(self) -> Iterable[Demand] | None:
-        """The demands of the jobs that wait; None where they have to be read first, or jobs are
-        being stored."""
 
     def forget_held(self) -> None:
         """Read them again: the database knows better."""
@@ -139,11 +143,12 @@ class Dispatcher:
 
     def _come_first(self, jobs: Sequence[Waiting]) -> bool:
         """Whether no other job that waits, as far as that is known now, could take their places."""
-        others, paused = self._store.waiting_now(), self._store.paused_queues
+        others, paused = self._store.ready_now, self._store.paused_queues
         return (
             others is not None
+            and not self._store.arrivals
             and paused.isdisjoint(waiting.demand.queue for waiting in jobs)
-            and not any(self._fleet.serves(demand) for demand in others)
+            and not others.any_servable(self._fleet.lacks)
         )
 
     def _places_over(self, free: set[str], missed: Sequence[Lease]) -> None:
@@ -206,18 +211,18 @@ class Dispatcher:
         await self._make_good()
         await self._watch_clock()
         await self._store.release_due(self._clock.wall())
-        demands = await self._store.demands()
         members = await self._store.held_members()
-        if not demands and not members:
+        if not (await self._store.ready() or self._store.arrivals or members):
             return 0
         changed = await self._refresh()
-        wanted = self._servable(demands)
+        wanted = self._servable(await self._store.ready())
         turns = self._turns(members, changed)
         if not wanted and not turns:
             return 0
-        limit = max((self._fleet.room(demand.queue) for demand in wanted), default=0)
+        queues = {demand.queue for demand in wanted}
+        limit = max((self._fleet.room(queue) for queue in queues), default=0)
         limit = min(max(limit, 1), HEADS)
-        heads = await self._store.heads(wanted, limit) if wanted else []
+        heads = await self._store.heads(list(wanted), limit) if wanted else []
         pairs = self._fleet.match(_in_order(heads, turns), self._links.avoided)
         if not pairs:
             return 0
@@ -229,7 +234,7 @@ class Dispatcher:
             self.signal.agents.update(agent for job, agent in pairs if (job, agent) not in given)
             if turns:
                 self._store.forget_held()
-        more = any(demands[demand] > limit and self._fleet.serves(demand) for demand in wanted)
+        more = any(count > limit and self._fleet.serves(demand) for demand, count in wanted.items())
         if len(leases) < len(pairs) or more or (leases and members.unsettled()):
             self.signal.awake = True
         return len(leases)
@@ -283,8 +288,13 @@ class Dispatcher:
         with suppress(Stale):
             await self._store.withdraw(lease.key, detail, self._clock.wall(), lease.agent)
 
-    def _servable(self, demands: dict[Demand, int]) -> list[Demand]:
-        wanted = [demand for demand in demands if self._fleet.serves(demand)]
+    def _servable(self, ready: ReadyDemands) -> dict[Demand, int]:
+        """How many jobs wait for each demand that some agent serves now, as many of these as one
+        pass looks at."""
+        wanted, paused = ready.servable(self._fleet.lacks), self._store.paused_queues
+        for demand in (waiting.demand for waiting in self._store.arrivals):
+            if demand in wanted or (demand.queue not in paused and self._fleet.serves(demand)):
+                wanted[demand] = wanted.get(demand, 0) + 1
         if len(wanted) <= DEMANDS:
             return wanted
         self._turn = (self._turn + DEMANDS) % len(wanted)
@@ -292,7 +302,8 @@ class Dispatcher:
         if self._looked_at < len(wanted):
             # Go on with the others, until all had their turn in vain.
             self.signal.awake = True
-        return (wanted[self._turn :] + wanted[: self._turn])[:DEMANDS]
+        found = list(wanted.items())
+        return dict((found[self._turn :] + found[: self._turn])[:DEMANDS])
 
     async def _refresh(self) -> set[str] | None:
         """Bring the fleet up to date with the links; the agents that changed, None: all may."""
@@ -301,6 +312,8 @@ class Dispatcher:
         # Names that become stale while this waits for its turn are looked at in the next pass.
         self.signal.everything = False
         self.signal.agents.clear()
+        if (ready := self._store.ready_now) is not None:
+            ready.reopen_all()
         names = iter(set(self._links.names()) | set(self._fleet.names()))
         while part := list(islice(names, _SLICE)):
             for name in part:
@@ -324,6 +337,8 @@ class Dispatcher:
             self._fleet.drop(name)
         else:
             self._fleet.put(slot)
+            if (ready := self._store.ready_now) is not None:
+                ready.reopen(slot)
 
 
 def _in_order(heads: list[Waiting], turns: list[Waiting]) -> list[Waiting]:

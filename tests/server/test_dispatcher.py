@@ -21,7 +21,8 @@ from remote_server.dispatcher import Dispatcher
 from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.changes import Accepted
-from remote_server.domain.model import Clock, Lease
+from remote_server.domain.model import Clock, Demand, Lease
+from remote_server.domain.scheduling import Fleet
 from remote_server.errors import Stale, StoreUnavailable, UnknownQueue
 from remote_server.store import Store, Terms
 from remote_server.store.sqlite.database import SqliteDatabase
@@ -180,6 +181,37 @@ async def test_others_that_wait_come_first(store: Store, links: FakeLinks) -> No
     last = await submitted(store, time.time())
     assert links.offers[2].key == (last, 1), "nobody has a place for the one that waits"
     assert (await store.job(elsewhere)).state is JobState.QUEUED
+
+
+async def test_jobs_of_agents_that_are_away_cost_others_nothing(
+    store: Store, links: FakeLinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = [f"away{number}" for number in range(30)]
+    await registered(store, away)
+    await connect(links, "a", capacity=1)
+    await settled(store, links)
+    for name in away:
+        await submitted(store, time.time(), agent=name)
+    await rested(links)
+    looked: list[Demand] = []
+    serves = Fleet.serves
+
+    def noted(fleet: Fleet, demand: Demand) -> bool:
+        looked.append(demand)
+        return serves(fleet, demand)
+
+    monkeypatch.setattr(Fleet, "serves", noted)
+    for number in range(4):
+        # Two find the place taken: they wait, and are given by passes of the dispatcher.
+        jobs = [await submitted(store, time.time()) for _ in range(3)]
+        for job in jobs:
+            await until(lambda job=job: any(lease.key.job == job for lease in links.offers))  # type: ignore[misc]
+            await release(store, links, links.offers[-1])
+            await rested(links)
+        assert len(links.offers) == 3 * (number + 1)
+    assert {demand.agent for demand in looked} == {None}
+    await connect(links, "away7")
+    await until(lambda: links.offers[-1].agent == "away7")
 
 
 async def test_members_of_groups_come_first(store: Store, links: FakeLinks) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from remote_server.domain.capacity import AgentSlot, Share, shares_of
 from remote_server.domain.model import Demand, Waiting
+from remote_server.domain.ready_demands import ROOM, Lack
 
 _ENOUGH: Final = 1_000
 _FEW: Final = 64
@@ -108,6 +109,21 @@ class Fleet:
         """Whether some agent with all its labels has any room now, if only a part of what such a
         job needs."""
         return self._first(demand, lambda share: True) is not None
+
+    def lacks(self, demand: Demand) -> Lack | None:
+        """What an agent must have that could serve such a job, where none does now: until one with
+        that comes or changes, none will. None: some agent `serves` it."""
+        if self.serves(demand):
+            return None
+        if demand.agent is not None:
+            return demand.agent
+        queue = demand.queue
+        # The one that the fewest agents have, so that few of their changes are in vain.
+        return min(
+            demand.labels,
+            key=lambda label: len(self._labelled.get((queue, *label), ())),
+            default=ROOM,
+        )
 
     def fits(self, demand: Demand) -> bool:
         """Whether such a job fits on some agent now."""

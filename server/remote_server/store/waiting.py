@@ -19,6 +19,7 @@ from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.decisions import EXPIRED
 from remote_server.domain.demand import demand_from, demand_key, demand_text, policy_from
 from remote_server.domain.model import Demand, QueueLoad, Waiting
+from remote_server.domain.ready_demands import ReadyDemands
 from remote_server.store.arrivals import Arrivals
 from remote_server.store.members import agent_of, member_moved
 from remote_server.store.ports import Reader, Row, Transaction
@@ -95,15 +96,15 @@ class WaitingJobs(Repository):
     a server that may not be the only writer any more has no database any more, either."""
 
     arrivals: Arrivals
-    _ready: dict[str, int] | None = None
+    _ready: ReadyDemands | None = None
     _counts: dict[tuple[str, str], int] | None = None
-    _paused: frozenset[str] | None = None
+    _paused: frozenset[str] = frozenset()
     _release_at: float = -inf
     """No job's next attempt is due before; -inf: not known, inf: none waits."""
 
     def forget_counts(self) -> None:
         """Count again at the next need: a commit failed, or queues were paused or resumed."""
-        self._ready = self._counts = self._paused = None
+        self._ready = self._counts = None
         self._release_at = -inf
 
     def follow(self, changes: ChangeSet) -> None:
@@ -111,38 +112,40 @@ class WaitingJobs(Repository):
         if self.arrivals:
             self.arrivals.forget(submitted.job for submitted in changes.submitted)
         if self._ready is not None:
-            _add(self._ready, changes.ready_counts)
+            for text, change in changes.ready_counts.items():
+                self._ready.add(demand_from(text), change)
         if self._counts is not None:
             _add(self._counts, changes.state_counts)
         if changes.deferred_until is not None:
             self._release_at = min(self._release_at, changes.deferred_until)
 
-    async def demands(self) -> dict[Demand, int]:
-        """How many jobs wait for each demand, those included that are being stored; those of
-        paused queues and those that wait for their next attempt's time are left out."""
-        while self._ready is None or self._paused is None:
+    async def ready(self) -> ReadyDemands:
+        """What is demanded by the jobs that are ready; it changes with the commits. Those that wait
+        for their next attempt's time are not, and those that are being stored not yet."""
+        while self._ready is None:
             # Again, when what was counted was doubted before it was looked at.
             await self._database.read(
                 lambda reader: (reader.all(_DEMANDS), reader.all(_PAUSED)), then=self._counted_ready
             )
-        wanted = {demand_from(text): count for text, count in self._ready.items()}
+        return self._ready
+
+    @property
+    def ready_now(self) -> ReadyDemands | None:
+        """The same; None where it has to be read first."""
+        return self._ready
+
+    async def demands(self) -> dict[Demand, int]:
+        """How many jobs wait for each demand, those included that are being stored; those of
+        paused queues and those that wait for their next attempt's time are left out."""
+        wanted = dict(await self.ready())
         for waiting in self.arrivals:
             wanted[waiting.demand] = wanted.get(waiting.demand, 0) + 1
-        if self._paused:
-            return {demand: n for demand, n in wanted.items() if demand.queue not in self._paused}
-        return wanted
-
-    def waiting_now(self) -> Iterable[Demand] | None:
-        """The demands of the jobs that wait, those of paused queues included; None when that has to
-        be read first, or jobs are being stored."""
-        if self._ready is None or self._paused is None or self.arrivals:
-            return None
-        return map(demand_from, self._ready)
+        return {demand: n for demand, n in wanted.items() if demand.queue not in self._paused}
 
     @property
     def paused_queues(self) -> frozenset[str]:
-        """Those whose jobs wait until they are resumed, as `demands` last found them."""
-        return self._paused or frozenset()
+        """Those whose jobs wait until they are resumed, as they were found with what is ready."""
+        return self._paused
 
     async def counts(self) -> dict[tuple[str, JobState], int]:
         """How many jobs each queue has in each state."""
@@ -154,8 +157,9 @@ class WaitingJobs(Repository):
 
     def _counted_ready(self, found: tuple[list[Row], list[Row]]) -> None:
         ready, paused = found
-        self._ready = {row.demand: row.number for row in ready}
         self._paused = frozenset(row.name for row in paused)
+        counts = {demand_from(row.demand): row.number for row in ready}
+        self._ready = ReadyDemands(counts, self._paused)
 
     def _counted(self, found: list[Row]) -> None:
         self._counts = {(row.queue, row.state): row.number for row in found}
@@ -192,11 +196,10 @@ class WaitingJobs(Repository):
             ]
 
         counted = self._ready
-        texts = [(demand, demand_text(demand)) for demand in demands]
         wanted = [
-            (demand, {"wanted": demand_key(text), "count": limit})
-            for demand, text in texts
-            if counted is None or text in counted
+            (demand, {"wanted": demand_key(demand_text(demand)), "count": limit})
+            for demand in demands
+            if counted is None or demand in counted
         ]
         lines: list[list[Waiting]] = []
         coming: list[Waiting] = []

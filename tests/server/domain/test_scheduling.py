@@ -274,3 +274,23 @@ def test_a_job_avoids_who_gave_it_back_and_holds_up_nobody() -> None:
     assert rare.match([job(1, l="1")], lambda name: {"a"}) == [("0001", "b")]
     named = Waiting("1", 0, Demand(QUEUE, (), None, "b"))
     assert fleet(slot("a"), slot("b")).match([named], lambda name: {"b"}) == []
+
+
+@pytest.mark.parametrize(
+    ("demand", "lack"),
+    [
+        (Demand(QUEUE, (), None), ""),
+        (Demand(QUEUE, (), None, "a"), "a"),
+        (Demand(QUEUE, (("zone", "x"),), None, "z"), "z"),
+        (Demand(QUEUE, (("os", "linux"), ("zone", "x")), None), ("zone", "x")),
+        (Demand(QUEUE, (("os", "linux"), ("zone", "none")), None), ("zone", "none")),
+        (Demand("other", (), None), ""),
+    ],
+)
+def test_what_is_lacking_is_what_the_fewest_agents_have(demand: Demand, lack: object) -> None:
+    linux = {"os": "linux"}
+    made = fleet(
+        slot("a", labels=linux | {"zone": "x"}, eligible=False), slot("b", capacity=0, labels=linux)
+    )
+    assert made.lacks(demand) == lack
+    assert fleet(slot(labels=linux)).lacks(Demand(QUEUE, (("os", "linux"),), None)) is None
