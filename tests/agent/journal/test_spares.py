@@ -14,7 +14,9 @@ from remote_agent.journal import spares as module
 from remote_agent.journal.spares import SpareDirectories, make_empty
 from remote_agent.planning.paths import FOLDERS
 from remote_agent.processes import Folder
+from remote_agent.shim.ending import EndResult
 from remote_agent.shim.layout import CLEAN, DRAFT, EXIT, KEY, MASK_FILE, ORDER, STARTED
+from remote_agent.shim.record_text import ExitRecord
 from remote_agent.spool import LIVE, closed_name
 
 DRAFTS = [EXIT + DRAFT, STARTED + DRAFT]
@@ -124,6 +126,40 @@ def test_anything_odd_is_left_alone(
     before = sorted(os.listdir(path))
     assert not keep(spares, path)
     assert sorted(os.listdir(path)) == before and spares.take("J.2") is None
+
+
+def written(key: str, clean: bool, detail: str = "") -> str:
+    """A record as shims write it."""
+    end = EndResult(0, "exit", detail)
+    return ExitRecord(f'"{key}"', end, 0, 0, "{}", None, 1.0, "[]", {}, clean).text()
+
+
+def test_records_of_shims_are_understood_undecoded(
+    tmp_path: Path, spares: SpareDirectories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = settled(tmp_path)
+    (path / EXIT).write_text(written("J.1", True))
+    monkeypatch.setattr(module, "from_json", None)
+    assert keep(spares, path)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        written("J.1", False),
+        written("J.11", True),
+        written("J.1", False, ',"clean":true}'),
+        written("J.1", True, "x" * module._LONGEST),
+        written("J.1", True) + "}",
+        written("J.1", True)[:-1],
+    ],
+)
+def test_other_records_of_shims_are_left_alone(
+    tmp_path: Path, spares: SpareDirectories, record: str
+) -> None:
+    path = settled(tmp_path)
+    (path / EXIT).write_text(record)
+    assert not keep(spares, path) and path.exists()
 
 
 @pytest.fixture
