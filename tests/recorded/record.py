@@ -21,7 +21,7 @@ import remote_protocol
 from remote_agent.config import Config
 from remote_agent.journal.directory import write_directory
 from remote_agent.planning.kinds import plan
-from remote_agent.planning.order import HostContext, make_order
+from remote_agent.planning.order import HostContext, make_order, terms_of
 from remote_agent.planning.paths import job_paths
 from remote_agent.sections import AgentPart, LimitsPart
 from remote_protocol.attempt_id import AttemptId
@@ -125,7 +125,8 @@ def _record_attempt(job: str, spec: JobSpec, target: Path) -> None:
         directory.parent.mkdir()
         paths = job_paths(directory, None, None)
         work = plan(spec, paths, config)
-        order = make_order(offer, work, paths, config, HostContext("recorder", _ENVIRON))
+        terms = terms_of(config, HostContext("recorder", _ENVIRON))
+        order = make_order(offer, work, paths, terms)
         write_directory(directory, order, offer, BOOT, paths, work.files)
         shutil.copytree(directory, target / directory.name)
         written = target / directory.name / "attempt.jsonl"

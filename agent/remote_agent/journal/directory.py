@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from errno import EACCES, ENAMETOOLONG, EPERM
 from pathlib import Path
@@ -37,7 +37,7 @@ from remote_agent.processes import (
     sync,
 )
 from remote_agent.shim.layout import EXIT, KEY, MASK_FILE, ORDER, SETTLED, STARTED, VERSION
-from remote_agent.shim.order import Order
+from remote_agent.shim.order import line_of
 from remote_agent.shim.record import has_begun, read_bounded, read_record
 from remote_agent.spool import LIVE, SpoolReader
 from remote_protocol.attempt_id import AttemptId
@@ -102,7 +102,7 @@ class AttemptRecord(NamedTuple):
 
 def write_directory(
     directory: Path,
-    order: Order,
+    order: Mapping[str, Any],
     offer: Offer,
     boot_id: str,
     paths: JobPaths,
@@ -110,7 +110,7 @@ def write_directory(
     spare: str | None = None,
 ) -> None:
     """Make an attempt's directory, of an empty one if there is a `spare`, and its job's `files` at
-    `paths`. OSError, BadFile: nothing of it is left.
+    `paths`. `order`: the fields of its start order. OSError, BadFile: nothing of it is left.
 
     It gets its name when it is complete, so a crash of the agent leaves no half attempt behind.
     Nothing is forced to the disk: no attempt outlives its host, and that it was accepted stands
@@ -125,7 +125,7 @@ def write_directory(
             make_empty(home, FOLDERS)
         if not paths.inside:
             paths.work.mkdir(mode=0o700, parents=True)
-        if order.mask_file is not None:
+        if order.get("mask_file") is not None:
             make_fifo(f"{home}{os.sep}{MASK_FILE}")
         for file in files:
             if file.content is not None:
@@ -137,8 +137,8 @@ def write_directory(
                 _put_file(work, file)
         _write_order(new, order, offer, boot_id)
         if paths.apart:
-            if order.uid is not None:
-                chown_tree(home, order.uid, order.gid)
+            if order.get("uid") is not None:
+                chown_tree(home, order["uid"], order["gid"])
             rename(home, paths.home)
         rename(new, directory)
     except BaseException:
@@ -148,7 +148,7 @@ def write_directory(
         raise
 
 
-def _write_order(directory: str, order: Order, offer: Offer, boot_id: str) -> None:
+def _write_order(directory: str, order: Mapping[str, Any], offer: Offer, boot_id: str) -> None:
     body = b'{"v":%d,"boot_id":%s,"offer":{"attempt":"%s","serial":%d,"spec":%s}}\n' % (
         VERSION,
         encoded(boot_id),
@@ -156,7 +156,7 @@ def _write_order(directory: str, order: Order, offer: Offer, boot_id: str) -> No
         offer.serial,
         offer.spec.given_json,
     )
-    _write(f"{directory}{os.sep}{ORDER}", order.line(encoded) + body, 0o600, KEEP)
+    _write(f"{directory}{os.sep}{ORDER}", line_of(order, encoded) + body, 0o600, KEEP)
 
 
 def _put_file(work: Path, file: WorkFile) -> None:

@@ -48,7 +48,7 @@ from remote_agent.journal.spares import SpareDirectories
 from remote_agent.journal.trash import Trash
 from remote_agent.journal.users import Users
 from remote_agent.planning import kinds
-from remote_agent.planning.order import HostContext, make_order
+from remote_agent.planning.order import HostContext, make_order, terms_of
 from remote_agent.planning.paths import FOLDERS, JobPaths
 from remote_agent.planning.work import Interpreter, Work
 from remote_agent.processes import SCARCE, Account, Folder, boot_id
@@ -99,7 +99,7 @@ class Journal:
 
     def adjust(self, config: Config) -> None:
         """The configuration was read again: it holds for attempts that are stored from now on."""
-        self._config = config
+        self._config, self._terms = config, terms_of(config, self._host)
         self._losses.durable = self._durable
         self.inputs.reserve = config.limits.min_free_disk // 2
         self.files.adjust(config)
@@ -184,7 +184,7 @@ class Journal:
     def _write(self, directory: Path, offer: Offer, user: Account | None) -> None:
         paths = self.files.paths(directory)
         work = kinds.plan(offer.spec, paths, self._config, self._host.engine)
-        order = make_order(offer, work, paths, self._config, self._host, user)
+        order = make_order(offer, work, paths, self._terms, user)
         try:
             spare = self._spares.take(directory.name)
             write_directory(directory, order, offer, self._boot_id, paths, work.files, spare)

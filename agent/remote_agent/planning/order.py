@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
@@ -26,8 +27,9 @@ from remote_agent.processes import (
 )
 from remote_agent.processes.python import environment_programs
 from remote_agent.shim.layout import ARTIFACTS, MASK_FILE, OUTPUTS, TEMPORARY, WORK
-from remote_agent.shim.order import MASK, MIN_SEGMENTS, Order
+from remote_agent.shim.order import MASK, MIN_SEGMENTS, unusual
 from remote_protocol.messages import Offer
+from remote_protocol.spec import JobSpec
 from remote_protocol.trace import VARIABLE, traceparent_for
 
 LEAST_ABSENCE: Final = 3.0
@@ -46,7 +48,13 @@ AS_GIVEN: Final = {
 """Fields of a job that stand in its order as they are, and their names there; a test sees that both
 have the same default."""
 _AS_GIVEN: Final = frozenset(AS_GIVEN)
+_AS_PLANNED: Final = ("workload", "options", "payload", "filter")
+"""What a planner wants that stands in the order as it is."""
+_planned: Final = attrgetter(*_AS_PLANNED)
+_MOSTLY_PLANNED: Final = _planned(Work([]))
 _WEIGHED: Final = frozenset({"memory_limit", "cpu_weight", "io_weight"})
+_DEMANDING: Final = frozenset({"mask", "secret_files"})
+"""What not every host can do."""
 _MASKED: Final = frozenset({"secrets", "relay", "mask"})
 _N = TypeVar("_N", int, float)
 _DEFAULT_CPU_WEIGHT: Final = 100
@@ -78,18 +86,90 @@ class HostContext:
         return inherited_env(self.environ)
 
 
+class Terms(NamedTuple):
+    """What the orders of all jobs have in common, until the configuration is read again."""
+
+    host: HostContext
+    same: dict[str, Any]
+    """Fields that every order has."""
+    max_timeout: float | None
+    max_log: int | None
+    others: dict[str, Any]
+    """Fields of the orders of other users' jobs."""
+
+
+def terms_of(config: Config, host: HostContext) -> Terms:
+    """Those of jobs on this host."""
+    limits, jobs = config.limits, config.jobs
+    same = {
+        "segment_size": config.logs.segment_size,
+        "segments": segments_allowed(config.logs.segments),
+        "max_artifacts": limits.max_artifacts,
+        "reserve": limits.min_free_disk // 2,
+        "sync": config.agent.durability == "full",
+        "umask": host.umask if jobs.umask is None else jobs.umask,
+    }
+    others = {
+        "exclusive_user": jobs.user_range is not None,
+        "no_new_privileges": jobs.no_new_privileges,
+    }
+    return Terms(host, unusual(same), limits.max_timeout, limits.max_job_log, others)
+
+
 def make_order(
-    offer: Offer,
-    work: Work,
-    paths: JobPaths,
-    config: Config,
-    host: HostContext,
-    user: Account | None = None,
-) -> Order:
+    offer: Offer, work: Work, paths: JobPaths, terms: Terms, user: Account | None = None
+) -> dict[str, Any]:
     """The start order of an offer whose job has its files at `paths` and is `user`'s; None: the
-    agent's own user's."""
-    spec, key, cgroup = offer.spec, offer.attempt, host.cgroup
+    agent's own user's. It has the fields of an `Order` that are not as they are for most jobs."""
+    spec, key, host = offer.spec, offer.attempt, terms.host
+    # Only what the job was given: a model's fields are slow to read, and most jobs have few.
     given = spec.model_fields_set
+    if not given.isdisjoint(_DEMANDING):
+        _check_host(spec, host)
+    home = str(paths.home)
+    work_dir = f"{home}{os.sep}{WORK}" if paths.elsewhere is None else str(paths.elsewhere)
+    cwd = spec.cwd if "cwd" in given else None
+    order: dict[str, Any] = {
+        "key": str(key),
+        "argv": work.argv,
+        "env": child_env(
+            host.inherited if work.inherits else {},
+            venv_variables(work.venv, host.inherited),
+            _of_user(home, user if work.inherits else None),
+            {VARIABLE: traceparent_for(*key, spec.traceparent if "traceparent" in given else None)},
+            plain_variables(spec) if "env" in given else {},
+            {
+                "REMOTE_JOB_ID": key.job,
+                "REMOTE_ATTEMPT": str(key.number),
+                "REMOTE_QUEUE": spec.queue,
+                "REMOTE_AGENT": host.agent,
+                "REMOTE_WORK_DIR": work_dir,
+                "REMOTE_OUTPUTS": f"{home}{os.sep}{OUTPUTS}",
+                "REMOTE_ARTIFACTS": f"{home}{os.sep}{ARTIFACTS}",
+            },
+        ),
+        "cwd": work_dir if cwd is None else str(Path(work_dir) / cwd),
+        **terms.same,
+    }
+    if (planned := _planned(work)) != _MOSTLY_PLANNED:
+        order |= zip(_AS_PLANNED, planned, strict=True)
+    if work.payload_secrets:
+        order["payload_secrets"] = list(work.payload_secrets)
+    if paths.apart:
+        order["home"] = home
+    if user is not None:
+        order |= {"uid": user.uid, "gid": user.gid, "groups": list(user.groups), **terms.others}
+    _limit(order, spec, given, terms)
+    if work.secrets or not given.isdisjoint(_MASKED):
+        _mask(order, spec, work, paths, host)
+    for name in given & _AS_GIVEN:
+        order[AS_GIVEN[name]] = getattr(spec, name)
+    if "private_input" in given:
+        order["private_input"] = spec.private_input is not False
+    return order
+
+
+def _check_host(spec: JobSpec, host: HostContext) -> None:
     if not HAS_FIFOS and spec.mask:
         raise ValueError(
             "jobs cannot add values to be masked (mask, REMOTE_MASK) on Windows; submit it without "
@@ -101,75 +181,35 @@ def make_order(
             "writable /dev/shm or, where jobs run as the agent's user, $XDG_RUNTIME_DIR on tmpfs; "
             "take them as variables, or choose other agents by labels"
         )
-    # Only what the job was given: a model's fields are slow to read, and most jobs have few.
-    fields: dict[str, Any] = {AS_GIVEN[name]: getattr(spec, name) for name in given & _AS_GIVEN}
-    home = str(paths.home)
-    work_dir = f"{home}{os.sep}{WORK}" if paths.elsewhere is None else str(paths.elsewhere)
-    if paths.apart:
-        fields["home"] = home
-    if user is not None:
-        fields |= _identity(user, config)
-    if not given.isdisjoint(_WEIGHED):
-        weighed = spec.memory_limit or spec.cpu_weight or spec.io_weight
-        fields["cgroup"] = cgroup if weighed else None
-        fields["nice"] = nice_of(spec.cpu_weight) if cgroup is None else 0
+
+
+def _limit(order: dict[str, Any], spec: JobSpec, given: Set[str], terms: Terms) -> None:
+    """What the job may use, by its own wish and its host's."""
+    if "timeout" in given or terms.max_timeout is not None:
+        order["timeout"] = _lower(spec.timeout, terms.max_timeout)
+    if "max_log" in given or terms.max_log is not None:
+        order["max_log"] = _lower(spec.max_log, terms.max_log)
     if "on_disconnect" in given:
-        fields["stop_after"] = _tolerable(spec.on_disconnect.stop_after)
-    masked = bool(work.secrets) or not given.isdisjoint(_MASKED)
-    if masked:
-        masked = bool(work.secrets or spec.secrets or spec.relay or spec.mask)
-    mask_file = f"{home}{os.sep}{MASK_FILE}" if masked and HAS_FIFOS else None
-    limits, logs = config.limits, config.logs
-    return Order(
-        key=str(key),
-        argv=work.argv,
-        env=child_env(
-            host.inherited if work.inherits else {},
-            venv_variables(work.venv, host.inherited),
-            _of_user(home, user if work.inherits else None),
-            {VARIABLE: traceparent_for(*key, spec.traceparent)},
-            plain_variables(spec),
-            {
-                "REMOTE_JOB_ID": key.job,
-                "REMOTE_ATTEMPT": str(key.number),
-                "REMOTE_QUEUE": spec.queue,
-                "REMOTE_AGENT": host.agent,
-                "REMOTE_WORK_DIR": work_dir,
-                "REMOTE_OUTPUTS": f"{home}{os.sep}{OUTPUTS}",
-                "REMOTE_ARTIFACTS": f"{home}{os.sep}{ARTIFACTS}",
-            },
-            {} if mask_file is None else {"REMOTE_MASK": mask_file},
-        ),
-        cwd=work_dir if spec.cwd is None else str(Path(work_dir) / spec.cwd),
-        timeout=_lower(spec.timeout, limits.max_timeout),
-        max_log=_lower(spec.max_log, limits.max_job_log),
-        segment_size=logs.segment_size,
-        segments=segments_allowed(logs.segments),
-        max_artifacts=limits.max_artifacts,
-        reserve=limits.min_free_disk // 2,
-        workload=work.workload,
-        options=work.options,
-        payload=work.payload,
-        private_input=spec.private_input is not False,
-        payload_secrets=list(work.payload_secrets),
-        secrets=[*work.secrets, *secret_variables(spec, work.payload_secrets)],
-        secret_prefix=host.secret_prefix if spec.secret_files else "",
-        filter=work.filter or (MASK if masked else None),
-        mask_file=mask_file,
-        sync=config.agent.durability == "full",
-        umask=host.umask if config.jobs.umask is None else config.jobs.umask,
-        **fields,
-    )
+        order["stop_after"] = _tolerable(spec.on_disconnect.stop_after)
+    if not given.isdisjoint(_WEIGHED):
+        cgroup = terms.host.cgroup
+        weighed = spec.memory_limit or spec.cpu_weight or spec.io_weight
+        order["cgroup"] = cgroup if weighed else None
+        order["nice"] = nice_of(spec.cpu_weight) if cgroup is None else 0
 
 
-def _identity(user: Account, config: Config) -> dict[str, Any]:
-    return {
-        "uid": user.uid,
-        "gid": user.gid,
-        "groups": list(user.groups),
-        "exclusive_user": config.jobs.user_range is not None,
-        "no_new_privileges": config.jobs.no_new_privileges,
-    }
+def _mask(
+    order: dict[str, Any], spec: JobSpec, work: Work, paths: JobPaths, host: HostContext
+) -> None:
+    """What a job with secrets needs, or one that names values to be masked."""
+    if not (work.secrets or spec.secrets or spec.relay or spec.mask):
+        return
+    order["secrets"] = [*work.secrets, *secret_variables(spec, work.payload_secrets)]
+    if spec.secret_files:
+        order["secret_prefix"] = host.secret_prefix
+    order["filter"] = work.filter or MASK
+    if HAS_FIFOS:
+        order["mask_file"] = order["env"]["REMOTE_MASK"] = paths.of(MASK_FILE)
 
 
 def encoded(value: Any) -> bytes:

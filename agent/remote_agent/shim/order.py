@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from remote_agent.processes import READ, Folder, is_signal
@@ -34,6 +34,10 @@ DEFAULT_SEGMENT: Final = 10_000_000
 MIN_SEGMENTS: Final = 2
 MASK: Final = "mask"
 """The filter that hides secrets."""
+
+
+def _encode(body: Any) -> bytes:
+    return encode(body).encode()
 
 
 class OrderError(Exception):
@@ -108,22 +112,23 @@ class Order(NamedTuple):
     max_artifacts: int = 1 << 30
     """Bytes of all artifacts together; files beyond are left out."""
 
-    def line(self, encode: Callable[[Any], bytes] | None = None) -> bytes:
-        """The order as the first line of its file, without what is as it is for most jobs. `encode`
-        makes JSON without line breaks; None: the one of shims does."""
-        body: dict[str, Any] = {
-            name: value
-            for name, value, usual in zip(self._fields, self, _USUAL, strict=True)
-            if value is not usual and value != usual
-        }
-        body["v"] = VERSION
-        if self.payload:
-            body["payload"] = b64encode(self.payload).decode()
-        return (encode or _encode)(body) + b"\n"
+    def line(self) -> bytes:
+        """The order as the first line of its file."""
+        return line_of(unusual(self._asdict()))
 
 
-def _encode(body: Any) -> bytes:
-    return encode(body).encode()
+def unusual(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of an order's fields that are not as they are for most jobs, by name."""
+    return {name: value for name, value in fields.items() if value != _USUAL[_PLACES[name]]}
+
+
+def line_of(fields: Mapping[str, Any], encode: Callable[[Any], bytes] = _encode) -> bytes:
+    """An order with these fields as the first line of its file. `encode` makes JSON without line
+    breaks."""
+    body = {**fields, "v": VERSION}
+    if "payload" in fields:
+        body["payload"] = b64encode(fields["payload"]).decode()
+    return encode(body) + b"\n"
 
 
 _NEVER: Final = object()

@@ -53,7 +53,7 @@ def write(place: Path, offer: Offer, work: Path | None = None) -> Order:
     order = Order("J.1", ["true"], {"A": "b"}, "/")
     paths = JobPaths(place, work or place / "work", inside=work is None or work.parent == place)
     files = kinds.plan(offer.spec, paths, Config(state_dir=place)).files
-    write_directory(place, order, offer, "boot-1", paths, files)
+    write_directory(place, order._asdict(), offer, "boot-1", paths, files)
     return order
 
 
@@ -94,14 +94,14 @@ def test_files_of_the_job(place: Path, offers: Offers, tmp_path: Path) -> None:
 def test_a_mask_file_is_its_jobs_alone(place: Path, offers: Offers, tmp_path: Path) -> None:
     paths = JobPaths(place, place / "work")
     order = Order("J.1", ["true"], {}, "/", mask_file=str(place / MASK_FILE))
-    write_directory(place, order, offers(), "boot-1", paths)
+    write_directory(place, order._asdict(), offers(), "boot-1", paths)
     mode = (place / MASK_FILE).stat().st_mode
     assert stat.S_ISFIFO(mode) and stat.S_IMODE(mode) == 0o600
     home = tmp_path / "jobs" / "J.2"
     home.parent.mkdir()
     apart = JobPaths(home, home / "work", apart=True)
     other = place.with_name("J.2")
-    write_directory(other, order, offers(), "boot-1", apart)
+    write_directory(other, order._asdict(), offers(), "boot-1", apart)
     assert (home / MASK_FILE).is_fifo() and not (other / MASK_FILE).exists()
 
 
@@ -140,7 +140,7 @@ def test_nothing_is_forced_to_the_disk(
 
     monkeypatch.setattr(os, "fsync", forced)
     monkeypatch.setattr(os, "fdatasync", forced)
-    write_directory(place, order, offer, "boot-1", paths, files, str(spare))
+    write_directory(place, order._asdict(), offer, "boot-1", paths, files, str(spare))
     assert read(place).offer == offer
 
 

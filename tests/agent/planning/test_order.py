@@ -16,10 +16,11 @@ from remote_agent.planning.order import (
     make_order,
     nice_of,
     segments_allowed,
+    terms_of,
 )
-from remote_agent.planning.paths import job_paths
+from remote_agent.planning.paths import JobPaths, job_paths
 from remote_agent.planning.work import Work
-from remote_agent.shim.order import Order, parse
+from remote_agent.shim.order import Order, line_of, parse, unusual
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobSpec
 from remote_protocol.trace import traceparent_for
@@ -29,10 +30,14 @@ DIRECTORY = Path("/state/attempts/J.1")
 ENVIRON = {"PATH": "/bin", "HOME": "/h", "REMOTE_AGENT_TOKEN": "rat_x", "SECRET": "s"}
 
 
-def order(offer: Offer, config: Config, cgroup: str | None = None):
+def order(offer: Offer, config: Config, cgroup: str | None = None) -> Order:
     paths = job_paths(DIRECTORY, config.agent.work_dir, None)
     host = HostContext("host-1", ENVIRON, cgroup, 0o027)
-    return make_order(offer, plan(offer.spec, paths, config), paths, config, host)
+    return made_of(offer, plan(offer.spec, paths, config), paths, config, host)
+
+
+def made_of(offer: Offer, work: Work, paths: JobPaths, config: Config, host: HostContext) -> Order:
+    return Order(**make_order(offer, work, paths, terms_of(config, host)))
 
 
 def test_the_trace_that_a_job_continues(offers: Offers, config: Config) -> None:
@@ -89,7 +94,7 @@ def test_where_its_outputs_are(offers: Offers, config: Config) -> None:
     assert order(offers(), config).home is None, "in the attempt's directory"
     paths = job_paths(DIRECTORY, None, Path("/state/jobs"))
     host = HostContext("host-1", {})
-    made = make_order(offers(), Work(["true"]), paths, config, host)
+    made = made_of(offers(), Work(["true"]), paths, config, host)
     assert made.home == "/state/jobs/J.1"
     assert made.env["REMOTE_OUTPUTS"] == "/state/jobs/J.1/outputs"
 
@@ -147,7 +152,7 @@ def test_all_that_a_planner_wants_is_in_the_order(offers: Offers, config: Config
         filter="mask",
     )
     paths = job_paths(DIRECTORY, None, None)
-    made = make_order(offers(), work, paths, config, HostContext("host-1", ENVIRON))
+    made = made_of(offers(), work, paths, config, HostContext("host-1", ENVIRON))
     assert (made.argv, made.workload, made.options) == (["run"], "container", work.options)
     assert (made.payload, made.secrets, made.filter) == (b"hello", ["TOKEN"], "mask")
 
@@ -179,10 +184,10 @@ def test_secrets_as_files_need_a_place_in_memory(offers: Offers, config: Config)
         order(offer, config)
     paths = job_paths(DIRECTORY, None, None)
     host = HostContext("host-1", ENVIRON, secret_prefix="/dev/shm/remote-agent-0-")
-    made = make_order(offer, Work(["x"]), paths, config, host)
+    made = made_of(offer, Work(["x"]), paths, config, host)
     assert (made.secrets, made.secret_files) == (["A", "U"], ["B"])
     assert made.secret_prefix == "/dev/shm/remote-agent-0-" and "U" not in made.env
-    plain = make_order(offers(), Work(["x"]), paths, config, host)
+    plain = made_of(offers(), Work(["x"]), paths, config, host)
     assert (plain.secrets, plain.secret_files, plain.secret_prefix) == ([], [], "")
 
 
@@ -192,7 +197,7 @@ def test_a_virtual_environment_goes_first_in_the_path(offers: Offers) -> None:
     assert given == {"VIRTUAL_ENV": "/opt/a", "PATH": "/opt/a/bin:/bin"}
     config, paths = Config(state_dir=Path("/state")), job_paths(Path("/state/J.1"), None, None)
     host = HostContext("host-1", {"PATH": "/bin"})
-    made = make_order(offers(), Work(["x"], venv="/opt/a"), paths, config, host)
+    made = made_of(offers(), Work(["x"], venv="/opt/a"), paths, config, host)
     assert (made.env["PATH"], made.env["VIRTUAL_ENV"]) == ("/opt/a/bin:/bin", "/opt/a")
 
 
@@ -228,7 +233,15 @@ def test_what_a_job_was_given_stands_in_its_order(offers: Offers, config: Config
 
 def test_an_order_is_written_whatever_is_in_its_environment(offers: Offers, config: Config) -> None:
     made = order(offers(["ä", "\u2028", "\n"], env={"X": "é"}), config)
-    assert parse(made.line(encoded)) == made
+    assert parse(line_of(made._asdict(), encoded)) == made
     # os.environ has bytes that are no UTF-8 as lone surrogates.
     odd = made._replace(env={**made.env, "LC_ODD": "\udcff"})
-    assert parse(odd.line(encoded)) == odd
+    assert parse(line_of(odd._asdict(), encoded)) == odd
+
+
+def test_an_order_has_only_what_is_not_as_for_most_jobs(offers: Offers, config: Config) -> None:
+    paths = job_paths(DIRECTORY, None, None)
+    terms = terms_of(config, HostContext("host-1", ENVIRON))
+    made = make_order(offers(), Work(["x"]), paths, terms)
+    assert made == unusual(made)
+    assert made.keys() == {"key", "argv", "env", "cwd", "sync", "segments", "reserve"}

@@ -10,7 +10,7 @@ import pytest
 
 from remote_agent.processes import Folder
 from remote_agent.shim.layout import ORDER
-from remote_agent.shim.order import Order, OrderError, parse, read_order
+from remote_agent.shim.order import Order, OrderError, line_of, parse, read_order, unusual
 
 PLAIN = Order("J.1", ["true"], {"PATH": "/bin"}, "/")
 
@@ -26,6 +26,11 @@ def test_a_line_leaves_out_what_is_as_for_most_jobs() -> None:
     assert set(json.loads(PLAIN.line())) == {"v", "key", "argv", "env", "cwd"}
     odd = PLAIN._replace(sync=False, umask=0, segments=9)
     assert json.loads(odd.line()).keys() - json.loads(PLAIN.line()) == {"sync", "umask", "segments"}
+
+
+def test_a_line_may_have_what_is_as_for_most_jobs() -> None:
+    assert parse(line_of(PLAIN._asdict())) == PLAIN
+    assert unusual({"key": "J.1", "umask": 0o022, "sync": False}) == {"key": "J.1", "sync": False}
 
 
 def test_what_kinds_of_jobs_add() -> None:
