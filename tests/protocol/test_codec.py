@@ -154,6 +154,16 @@ def test_a_stored_specification_without_a_field_is_capped() -> None:
     assert json.loads(written)["spec"] == {"max_log": 5000}
 
 
+def test_what_is_there_as_json_is_sent_as_it_is() -> None:
+    assert codec.encode(codec.Written("started", FIRST, "{}")) == "{}"
+
+
+def test_an_acceptance_is_written_as_its_model_is() -> None:
+    written = codec.accept(FIRST, 7)
+    assert (written.type, written.attempt) == ("accept", FIRST)
+    assert codec.encode(written) == codec.encode(Accept(attempt=FIRST, serial=7))
+
+
 def test_bytes_are_read_as_well() -> None:
     accept = Accept(attempt=FIRST)
     assert codec.decode_from_agent(codec.encode(accept).encode()) == accept

@@ -18,7 +18,7 @@ from remote_agent.session.hello import HostFacts
 from remote_agent.session.lifecycle import State
 from remote_agent.session.machine import Session
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import Chunk, ContentChunk
+from remote_protocol.codec import Chunk, ContentChunk, Written
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import WINDOW
 from remote_protocol.messages import AgentMessage, Cancel, Confirm, Phase, ServerMessage
@@ -180,7 +180,7 @@ class Host:
 
     # The link, the disk's guard and the service manager as ports -------------------------------
 
-    def send(self, message: AgentMessage) -> None:
+    def send(self, message: AgentMessage | Written) -> None:
         self.judge.seen[message.type] += 1
         self.link.send(message)
 

@@ -15,7 +15,7 @@ from remote_agent.session.hello import HostFacts
 from remote_agent.session.machine import Session
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import ContentChunk
+from remote_protocol.codec import ContentChunk, Written, decode_from_agent
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.messages import (
@@ -50,8 +50,8 @@ class RecordingPort:
         self.refusals: list[str] = []
         self.statuses: list[str] = []
 
-    def send(self, message: AgentMessage) -> None:
-        self.sent.append(message)
+    def send(self, message: AgentMessage | Written) -> None:
+        self.sent.append(decode_from_agent(message.text) if type(message) is Written else message)
 
     def close(self, code: CloseCode, detail: str) -> None:
         self.done.append(("close", code))

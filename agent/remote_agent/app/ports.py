@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from remote_agent.session.events import Event, OfferFailed, OfferStored
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import ContentChunk
+from remote_protocol.codec import ContentChunk, Written
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import AgentMessage, ArtifactAck, ContentLost, Offer, Welcome
 from remote_protocol.metrics import Family
@@ -34,7 +34,7 @@ class Watch(Protocol):
 class LinkPort(Protocol):
     """The WebSocket (`connection.link.Link`)."""
 
-    def send(self, message: AgentMessage) -> None:
+    def send(self, message: AgentMessage | Written) -> None:
         """Write a message now."""
 
     def close(self, code: CloseCode, detail: str) -> None:

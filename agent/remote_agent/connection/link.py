@@ -33,6 +33,7 @@ from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_protocol.codec import (
     Chunk,
     ContentChunk,
+    Written,
     decode_from_server,
     decode_input,
     make_ready_from_server,
@@ -137,7 +138,7 @@ class Link:
         """Replaced by a reload; holds from the next connect on."""
         self._ports = ports
         self._socket: WebSocket | None = None
-        self._waiting: deque[AgentMessage] = deque()
+        self._waiting: deque[AgentMessage | Written] = deque()
         """Said in this turn of the loop."""
         self._closing: set[asyncio.Task[None]] = set()
         self._failures = FailureLog()
@@ -158,7 +159,7 @@ class Link:
 
     # Out ---------------------------------------------------------------------------------
 
-    def send(self, message: AgentMessage) -> None:
+    def send(self, message: AgentMessage | Written) -> None:
         """Write a message in this turn of the loop; without a link it is dropped, the next hello
         makes up for it."""
         if self._socket is not None:

@@ -42,8 +42,8 @@ def look_at(key: AttemptId, directory: Path, started: bool) -> Look:
         except UnexpectedEntry:
             record = None
         if record is not None:
-            if started and (ended := end_of(key, record)) is not None:
-                return Look(True, False, ended)
+            if started and (end := end_of(key, record)) is not None:
+                return Look(True, False, end.ended)
             body = parse_record(record)
             if body is not None and started:
                 with suppress(ValidationError):

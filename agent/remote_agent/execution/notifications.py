@@ -17,10 +17,9 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from remote_agent.journal.directory import ended_from
-from remote_agent.journal.end_records import end_of
+from remote_agent.journal.end_records import KnownEnd, end_of
 from remote_agent.processes import DatagramSocket, Folder
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.messages import Ended
 
 FILE: Final = "agent.sock"
 _LARGEST_LOG: Final = 1 << 50
@@ -45,14 +44,14 @@ class Notification(NamedTuple):
     written: bytes = b""
     """With `ended`: what is in the exit record on the disk; empty where that must be read."""
 
-    def end(self, started: bool) -> Ended | None:
+    def end(self, started: bool) -> KnownEnd | None:
         """The end that it brings of an attempt, which has `started` as far as is known; None when
         there is none, or it must be looked up."""
         if self.what != "ended":
             return None
         if self.record is not None:
             with suppress(ValidationError):
-                return ended_from(self.key, self.record)
+                return KnownEnd(ended_from(self.key, self.record))
         return end_of(self.key, self.written) if started and self.written else None
 
 

@@ -235,12 +235,12 @@ class Runner:
         begins = note.pid > 0 and not watched.started
         if begins:
             watched.begin()
-        ended = note.end(watched.started)
-        if ended is not None:
+        end = note.end(watched.started)
+        if end is not None:
             if note.record is not None and not watched.directory.exists():
                 log.error(_REMOVED, path=str(watched.directory))
             # Of a start that comes with it the end says enough.
-            self._finish(key, ended)
+            self._finish(key, *end)
             return
         if begins:
             self._report(AttemptStarted(key, note.pid, note.at))
@@ -320,14 +320,15 @@ class Runner:
         if record.ended is not None:
             self._finish(key, record.ended)
 
-    def _finish(self, key: AttemptId, ended: Ended) -> None:
+    def _finish(self, key: AttemptId, ended: Ended, text: str = "") -> None:
+        """It has ended; `text`: the same as JSON, if there is that."""
         watched = self._watched.pop(key, None)
-        if watched is not None:
-            ended = with_requested_reason(ended, watched)
+        if watched is not None and watched.stop_request is not None:
+            ended, text = with_requested_reason(ended, watched), ""
         if self.on_end is not None:
             self.on_end(key)
         self._ends.seen(key)
-        self._report(AttemptEnded(key, ended))
+        self._report(AttemptEnded(key, ended, text))
 
     def _gone(self, key: AttemptId) -> None:
         """Somebody has taken the directory away: its job is over, and nothing of it is left."""

@@ -6,21 +6,49 @@ not understand, `directory.ended_from` may.
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 from pydantic import ValidationError
 
+from remote_agent.shim.layout import CLEAN, KEY, VERSION
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended
 
+_HEAD: Final = b'{"v":%d,"%s":"%%s",' % (VERSION, KEY.encode())
+_CLEAN: Final = b',"%s":' % CLEAN.encode()
+_TAILS: Final = (b"true}", b"false}")
+"""How a shim begins and ends a record: with what is no part of the message."""
 
-def end_of(key: AttemptId, record: bytes) -> Ended | None:
+
+class KnownEnd(NamedTuple):
+    """How an attempt has ended."""
+
+    ended: Ended
+    text: str = ""
+    """The same as JSON, in one line; empty: it has to be encoded."""
+
+
+def end_of(key: AttemptId, record: bytes) -> KnownEnd | None:
     """The end of this attempt as its record tells it; None when it must be read with more care, or
     is no record."""
     if not record.startswith(b"{"):
         return None
-    text = b'{"type":"ended","attempt":"%s",%s' % (str(key).encode(), record[1:])
+    name = str(key).encode()
+    message = _message(name, record)
+    text = message or b'{"type":"ended","attempt":"%s",%s' % (name, record[1:])
     try:
         ended = Ended.model_validate_json(text)
     except ValidationError:
         return None
     # A record may name another one itself: then that counts, as the last of a name does.
-    return ended if ended.attempt == key else None
+    return KnownEnd(ended, message.decode()) if ended.attempt == key else None
+
+
+def _message(name: bytes, record: bytes) -> bytes:
+    """The message in a record as shims write it; empty for another one. What has line breaks, as a
+    job might write it, would be several messages."""
+    head = _HEAD % name
+    body, _, tail = record.rpartition(_CLEAN)
+    if tail not in _TAILS or not body.startswith(head) or b"\n" in body:
+        return b""
+    return b'{"type":"ended","attempt":"%s",%s}' % (name, body[len(head) :])

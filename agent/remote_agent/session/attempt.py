@@ -44,6 +44,8 @@ class HeldAttempt:
     """What its start will be given of secrets, when it is confirmed before it is durable."""
     started: Started | None = None
     ended: Ended | None = None
+    ended_text: str = ""
+    """The same as JSON; empty: it has to be encoded."""
     serial: int = 0
     """That of its last offer on this link; 0 when there was none."""
     in_hand: int | None = None
@@ -113,8 +115,8 @@ class HeldAttempt:
         self.cursor.rewind(offset)
         self.in_hand = None
 
-    def finish(self, ended: Ended) -> None:
+    def finish(self, ended: Ended, text: str = "") -> None:
         """It is over, its log has its final size."""
-        self.ended = ended
+        self.ended, self.ended_text = ended, text
         # An event of its growth may have been ahead of what reached the disk.
         self.cursor.size = max(ended.size, self.cursor.sent)

@@ -30,6 +30,7 @@ from remote_agent.session.secret_needs import needs_of
 from remote_agent.session.turns import Turns
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import Written, accept
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
 from remote_protocol.states import EndReason
@@ -215,12 +216,12 @@ class Attempts:
         attempt.started = Started(attempt=event.key, pid=event.pid, at=event.at)
         return self._fire(attempt, Trigger.STARTED)
 
-    def ended(self, key: AttemptId, ended: Ended) -> list[Effect]:
-        """It is over."""
+    def ended(self, key: AttemptId, ended: Ended, text: str = "") -> list[Effect]:
+        """It is over; `text`: the same as JSON, if there is that."""
         attempt = self.held.get(key)
         if attempt is None or attempt.phase in (None, Phase.ENDED):
             return []
-        attempt.finish(ended)
+        attempt.finish(ended, text)
         reason = ended.end_reason
         self.end_counts[reason] = self.end_counts.get(reason, 0) + 1
         return self._fire(attempt, Trigger.END)
@@ -291,7 +292,7 @@ class Attempts:
         return effects
 
     def _accept(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
-        return self.say(m.Accept(attempt=attempt.key, serial=attempt.serial))
+        return self.say(accept(attempt.key, attempt.serial))
 
     def _force(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
         return [Force(attempt.key)]
@@ -321,6 +322,12 @@ class Attempts:
     def _say_progress(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
         return self._say_started(attempt, cause) or self._accept(attempt, cause)
 
+    def _say_ended(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
+        if attempt.ended is None:
+            return []
+        text = attempt.ended_text
+        return [Send(Written("ended", attempt.key, text) if text else attempt.ended)]
+
     def _stop(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
         assert isinstance(cause, m.Cancel)
         return [Stop(attempt.key, cause.reason, cause.detail)]
@@ -342,7 +349,7 @@ class Attempts:
         text = "its superseded start is still being undone"
         return self.refuse(attempt.key, cause.serial, Refusal.STALE, text)
 
-    def say(self, message: m.AgentMessage) -> list[Effect]:
+    def say(self, message: m.AgentMessage | Written) -> list[Effect]:
         """Send it if anything may be sent; else the next welcome makes good for it."""
         return [Send(message)] if self.talking else []
 
@@ -360,7 +367,7 @@ _ACTIONS: Final[dict[Action, Callable[[Attempts, HeldAttempt, Cause], list[Effec
     Action.SAY_STARTED: Attempts._say_started,
     Action.SAY_PROGRESS: Attempts._say_progress,
     Action.SEND_LOG: lambda attempts, attempt, _: attempts._send_log(attempt),
-    Action.SAY_ENDED: lambda _, attempt, __: [Send(attempt.ended)] if attempt.ended else [],
+    Action.SAY_ENDED: Attempts._say_ended,
     Action.STOP: Attempts._stop,
     Action.GIVE_UP: Attempts._give_up,
     Action.KILL: Attempts._kill,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from remote_agent.session.events import distinct
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import ContentChunk
+from remote_protocol.codec import ContentChunk, Written
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     AgentMessage,
@@ -36,7 +36,7 @@ class ArtifactAnswered(NamedTuple):
 class Send(NamedTuple):
     """Put a message on the link; dropped silently when there is no link any more."""
 
-    message: AgentMessage
+    message: AgentMessage | Written
 
 
 @distinct

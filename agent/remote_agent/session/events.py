@@ -111,6 +111,8 @@ class AttemptEnded(NamedTuple):
 
     key: AttemptId
     ended: Ended
+    text: str = ""
+    """The same as JSON; empty: it has to be encoded."""
 
 
 @distinct

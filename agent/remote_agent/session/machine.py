@@ -293,7 +293,7 @@ HANDLERS: Final[dict[type[ev.Event], _Handler]] = {
     ev.AcceptanceDurable: lambda session, event, _: session._attempts.durable(event.key),
     ev.AcceptanceFailed: lambda session, event, _: session._attempts.not_durable(event),
     ev.AttemptStarted: lambda session, event, _: session._attempts.started(event),
-    ev.AttemptEnded: lambda session, event, _: session._attempts.ended(event.key, event.ended),
+    ev.AttemptEnded: lambda session, event, _: session._attempts.ended(*event),
     ev.SpoolGrew: lambda session, event, _: session._attempts.grew(event.key, event.size),
     ev.SpoolMissing: lambda session, event, _: session._attempts.missing(event),
     ev.ChunkSent: lambda session, event, now: session._attempts.chunk_sent(

@@ -84,8 +84,9 @@ def test_only_an_end_of_what_has_started_is_taken_from_its_record_on_the_disk():
     key = new_key(3)
     body = lost("", 4, 0, None) | {"exit_code": 3}
     written = json.dumps(body).encode()
-    ended = Notification(key, "ended", written=written).end(started=True)
-    assert ended is not None and (ended.attempt, ended.exit_code, ended.size) == (key, 3, 4)
+    end = Notification(key, "ended", written=written).end(started=True)
+    assert end is not None
+    assert (end.ended.attempt, end.ended.exit_code, end.ended.size) == (key, 3, 4)
     assert Notification(key, "ended", written=written).end(started=False) is None
     assert Notification(key, "grew", written=written).end(started=True) is None
     assert Notification(key, "ended", written=b"{").end(started=True) is None
@@ -96,6 +97,6 @@ def test_a_record_that_the_disk_did_not_take_is_an_end_in_any_case():
     key = new_key(3)
     body = lost("no room", 0, 0, None)
     for started in (True, False):
-        ended = Notification(key, "ended", record=body).end(started)
-        assert ended is not None and ended.end_detail == "no room"
+        end = Notification(key, "ended", record=body).end(started)
+        assert end is not None and end.ended.end_detail == "no room"
         assert Notification(key, "ended", record=body | {"checksum": -1}).end(started) is None

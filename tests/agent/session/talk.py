@@ -11,6 +11,7 @@ from remote_agent.session.hello import HostFacts
 from remote_agent.session.machine import Session
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import Written
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason
@@ -111,7 +112,7 @@ def ruling(verdict: Verdict, key: AttemptId = KEY, offset: int = 0) -> m.Ruling:
     return m.Ruling(attempt=key, verdict=verdict, offset=offset)
 
 
-def sent(effects: list[Effect]) -> list[m.AgentMessage]:
+def sent(effects: list[Effect]) -> list[m.AgentMessage | Written]:
     return [effect.message for effect in effects if isinstance(effect, Send)]
 
 

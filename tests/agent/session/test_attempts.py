@@ -22,6 +22,7 @@ from remote_agent.session.effects import (
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_agent.session.send_window import LEAST
 from remote_protocol import messages as m
+from remote_protocol.codec import Written, accept
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
 from remote_protocol.messages import Phase, Refusal, Verdict
 from remote_protocol.spec import CommandSpec, PythonSpec
@@ -79,7 +80,7 @@ def test_a_confirmation_of_what_was_not_accepted_counts_for_nothing(talk: Talk) 
 
 def test_an_acceptance_is_said_before_the_disk_is_asked_to_keep_it(talk: Talk) -> None:
     talk.offer(serial=4)
-    assert talk.do(ev.OfferStored(KEY)) == [Send(m.Accept(attempt=KEY, serial=4)), Force(KEY)]
+    assert talk.do(ev.OfferStored(KEY)) == [Send(accept(KEY, 4)), Force(KEY)]
 
 
 @pytest.mark.parametrize("first", ["confirm", "durable"])
@@ -209,7 +210,7 @@ def test_a_serial_does_not_outlive_its_link(talk: Talk) -> None:
     talk.do(ev.LinkClosed())
     talk.open(OTHER)
     effects = talk.welcome(ruling(Verdict.KEEP), session=OTHER)
-    assert m.Accept(attempt=KEY, serial=0) in sent(effects)
+    assert accept(KEY, 0) in sent(effects)
 
 
 def test_an_attempt_of_a_former_process_waits_for_its_confirmation() -> None:
@@ -333,6 +334,13 @@ def test_an_end_without_output_is_said_at_once(talk: Talk) -> None:
     talk.running()
     assert sent(talk.do(ev.AttemptEnded(KEY, ended()))) == [ended()]
     assert talk.do(ev.AttemptEnded(KEY, ended())) == []
+
+
+def test_an_end_that_is_there_as_json_is_said_so(talk: Talk) -> None:
+    talk.running()
+    said = [Written("ended", KEY, "{}")]
+    assert sent(talk.do(ev.AttemptEnded(KEY, ended(), "{}"))) == said
+    assert sent(talk.offer(serial=2)) == said, "the same once more"
 
 
 def test_a_notification_ahead_of_the_disk_does_not_hold_up_the_end(talk: Talk) -> None:
