@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from pydantic import ValidationError
-
 from remote_agent.shim.layout import CLEAN, KEY, VERSION
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended
 
-_HEAD: Final = b'{"v":%d,"%s":"%%s",' % (VERSION, KEY.encode())
-_CLEAN: Final = b',"%s":' % CLEAN.encode()
-_TAILS: Final = (b"true}", b"false}")
+_HEAD: Final = f'{{"v":{VERSION},"{KEY}":"'
+_CLEAN: Final = f',"{CLEAN}":'
+_TAILS: Final = ("true}", "false}")
 """How a shim begins and ends a record: with what is no part of the message."""
 
 
@@ -33,22 +31,23 @@ def end_of(key: AttemptId, record: bytes) -> KnownEnd | None:
     is no record."""
     if not record.startswith(b"{"):
         return None
-    name = str(key).encode()
-    message = _message(name, record)
-    text = message or b'{"type":"ended","attempt":"%s",%s' % (name, record[1:])
+    name = str(key)
     try:
-        ended = Ended.model_validate_json(text)
-    except ValidationError:
+        text = record.decode()
+        message = _message(name, text)
+        checked = message or f'{{"type":"ended","attempt":"{name}",{text[1:]}'
+        ended = Ended.model_validate_json(checked)
+    except ValueError:
         return None
     # A record may name another one itself: then that counts, as the last of a name does.
-    return KnownEnd(ended, message.decode()) if ended.attempt == key else None
+    return KnownEnd(ended, message) if ended.attempt == key else None
 
 
-def _message(name: bytes, record: bytes) -> bytes:
+def _message(name: str, record: str) -> str:
     """The message in a record as shims write it; empty for another one. What has line breaks, as a
     job might write it, would be several messages."""
-    head = _HEAD % name
+    head = f'{_HEAD}{name}",'
     body, _, tail = record.rpartition(_CLEAN)
-    if tail not in _TAILS or not body.startswith(head) or b"\n" in body:
-        return b""
-    return b'{"type":"ended","attempt":"%s",%s}' % (name, body[len(head) :])
+    if tail not in _TAILS or not body.startswith(head) or "\n" in body:
+        return ""
+    return f'{{"type":"ended","attempt":"{name}",{body[len(head) :]}}}'
