@@ -54,7 +54,9 @@ def check_environment(value: object) -> object:
 
 def check_fits(command: Sequence[str], environment: Mapping[str, str]) -> None:
     """ValueError when no program can be given all of it."""
-    env = sum(map(len, environment)) + sum(map(len, environment.values()))
+    env = 0
+    if environment:
+        env = sum(map(len, environment)) + sum(map(len, environment.values()))
     size = sum(map(len, command))
     if (size + env) * _WIDEST + _EACH * (len(command) + 2 * len(environment)) <= MAX_ENV_SIZE:
         return

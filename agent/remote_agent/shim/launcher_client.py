@@ -22,6 +22,7 @@ from remote_agent.processes import (
     shim_environment,
     start_detached,
 )
+from remote_agent.shim.json_text import quote
 from remote_agent.shim.layout import CONTROL, VERSION
 from remote_agent.shim.secrets import pack
 
@@ -111,7 +112,7 @@ class LauncherClient:
             if self._alone is not None:
                 self._alone.append(self._start_alone(directory, payload))
                 return
-            request = f'{{"v":{VERSION},"dir":{json.dumps(str(directory))}}}'.encode()
+            request = f'{{"v":{VERSION},"dir":{quote(str(directory))}}}'.encode()
             assert self._requests is not None
             if payload is None:
                 self._requests.send(request)

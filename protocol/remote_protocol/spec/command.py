@@ -38,17 +38,19 @@ class CommandSpec(JobSpec, kind="command"):
 
     @model_validator(mode="after")
     def _something_to_run(self) -> Self:
-        if self.script is not None and self.command:
+        # Read once: a model's fields are slow to read, and every job that is read comes here.
+        command, shell, script, args = self.command, self.shell, self.script, self.args
+        if script is not None and command:
             raise ValueError("give a command or a script, not both")
-        if self.script is not None and self.shell is None:
+        if script is not None and shell is None:
             raise ValueError("a script needs a shell, for example bash")
-        if self.args and self.script is None:
+        if args and script is None:
             raise ValueError("args are those of a script; those of a command follow it there")
-        if self.script is None and not (self.command and self.command[0]):
+        if script is None and not (command and command[0]):
             raise ValueError("give a command, for example ['echo', 'hi'], or a shell and a script")
         # A shell's words are joined in a file, and not given as arguments.
-        check_fits(self.args if self.shell else self.command, self.env)
-        if self.shell and sum(map(len, self.command)) + len(self.command) > MAX_SCRIPT_SIZE:
+        check_fits(args if shell else command, self.env)
+        if shell and sum(map(len, command)) + len(command) > MAX_SCRIPT_SIZE:
             raise ValueError(f"the shell's text is longer than {plain_size(MAX_SCRIPT_SIZE)}")
         return self
 
