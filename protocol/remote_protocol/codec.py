@@ -74,8 +74,8 @@ class Written(NamedTuple):
 
 
 def accept(attempt: AttemptId, serial: int) -> Written:
-    """An `Accept`, of which every job has one: to make a model and encode that takes six times as
-    long."""
+    """An `Accept`, of which every job has one: to make a model and encode that takes more than
+    twice as long."""
     text = f'{{"type":"accept","attempt":"{attempt}","serial":{serial}}}'
     return Written("accept", attempt, text)
 
