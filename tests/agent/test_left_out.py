@@ -24,7 +24,9 @@ def test_libraries_do_not_load_it() -> None:
         "import shutil, inspect, subprocess, argparse\n"
         "print({'email', 'http.client', 'zipfile', 'urllib.error', '_bz2', '_lzma'}\n"
         "      & set(sys.modules))\n"
-        "print({type(sys.modules[name]).__name__ for name in ('locale', 'tokenize')})"
+        "argparse.ArgumentParser(description='x').format_help()\n"
+        "later = ('ast', 'gettext', 'locale', 'tokenize')\n"
+        "print({type(sys.modules[name]).__name__ for name in later})"
     )
     assert said(program) == "1\nset()\n{'_Later'}"
 
@@ -46,6 +48,45 @@ def test_who_wants_something_of_it_gets_it() -> None:
         "True",
         "module 'urllib.request' has no attribute 'no_such_name'",
     ]
+
+
+def test_syntax_trees_are_read_by_classes_that_were_made_before() -> None:
+    program = (
+        "import ast\n"
+        "class Names(ast.NodeVisitor):\n"
+        "    found = []\n"
+        "    def visit_Name(self, node): self.found.append(node.id)\n"
+        "only_tree = 1 << 10\n"
+        "tree = compile('a = b(c)', '', 'exec', flags=only_tree)\n"
+        "Names().visit(tree)\n"
+        "print(Names.found, sys.modules['ast'] is not ast)\n"
+        "import json, inspect\n"
+        "print(inspect.getsource(json.JSONDecoder).splitlines()[0])"
+    )
+    assert said(program).splitlines() == ["['a', 'b', 'c'] True", "class JSONDecoder(object):"]
+
+
+def test_texts_stay_as_they_are_in_any_language() -> None:
+    program = (
+        "import os; os.environ['LANGUAGE'] = 'de_DE.UTF-8'\n"
+        "from gettext import gettext, ngettext, NullTranslations\n"
+        "print(gettext('one'), ngettext('one', 'many', 1), ngettext('one', 'many', 2))\n"
+        "print(NullTranslations().gettext('one'))"
+    )
+    assert said(program).splitlines() == ["one one many", "one"]
+
+
+def test_times_are_those_of_the_compiled_module() -> None:
+    program = (
+        "import pickle, datetime\n"
+        "from datetime import UTC, timedelta\n"
+        "at = datetime.datetime(2026, 2, 1, tzinfo=UTC)\n"
+        "print(pickle.loads(pickle.dumps(at)) == at, at + timedelta(days=1))\n"
+        "print(datetime.datetime.strptime('2026-02-01', '%Y-%m-%d').date())\n"
+        "from zoneinfo import ZoneInfo\n"
+        "print('_pydatetime' in sys.modules or hasattr(datetime, '_check_date_fields'))"
+    )
+    assert said(program).splitlines() == ["True 2026-02-02 00:00:00+00:00", "2026-02-01", "False"]
 
 
 def test_archives_and_tracebacks_have_what_they_need() -> None:
