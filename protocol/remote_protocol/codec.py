@@ -26,7 +26,15 @@ from remote_protocol.limits import (
     MAX_TOGETHER,
     PROTOCOL_VERSION,
 )
-from remote_protocol.messages import AgentMessage, Message, Offer, ServerMessage
+from remote_protocol.messages import (
+    AgentMessage,
+    Ended,
+    Heartbeat,
+    Message,
+    Offer,
+    ServerMessage,
+    Started,
+)
 from remote_protocol.spec import DEFAULT_KIND, JobSpec
 
 _HEADER: Final = struct.Struct(">B20sQ")
@@ -42,6 +50,9 @@ _TOGETHER: Final = 16 * 1024
 _M = TypeVar("_M")
 _LATER: Final = ConfigDict(defer_build=True)
 """A program decodes the messages of one direction: the other is never made ready."""
+_OF_EACH_JOB: Final = (Started, Ended, Heartbeat)
+"""Models of what an agent says while it has jobs of the plainest sort. Any other one takes up to
+0.7 ms more when it is used for the first time."""
 _FROM_AGENT: Final[TypeAdapter[AgentMessage]] = TypeAdapter(AgentMessage, config=_LATER)
 _FROM_SERVER: Final[TypeAdapter[ServerMessage]] = TypeAdapter(ServerMessage, config=_LATER)
 
@@ -116,26 +127,20 @@ def make_ready_from_server() -> None:
 
 
 def make_agent_ready() -> None:
-    """Build whatever an agent's first message of each type would, and its first job of the usual
-    kind, so that none of them takes longer than the next. For a moment in which nobody waits.
+    """Build whatever an agent's first job of the usual kind would, and its messages, so that it
+    takes no longer than the next. For a moment in which nobody waits.
 
-    Jobs of other kinds are made ready by the first one: many agents never get any, and each kind
-    takes memory for good."""
+    Jobs of other kinds, and messages that most jobs have no use for, are made ready by the first
+    one: many agents never get any, and each takes memory for good."""
     make_ready_from_server()
-    JobSpec.kinds[DEFAULT_KIND].model_rebuild()
-    _rebuild(AgentMessage)
+    for kind in (JobSpec.kinds[DEFAULT_KIND], *_OF_EACH_JOB):
+        kind.model_rebuild()
 
 
 def make_server_ready() -> None:
     """The same for a server, which gets jobs of all kinds."""
     _FROM_AGENT.rebuild()
-    for kind in JobSpec.kinds.values():
-        kind.model_rebuild()
-    _rebuild(ServerMessage)
-
-
-def _rebuild(union: object) -> None:
-    for kind in get_args(get_args(union)[0]):
+    for kind in (*JobSpec.kinds.values(), *get_args(get_args(ServerMessage)[0])):
         kind.model_rebuild()
 
 
