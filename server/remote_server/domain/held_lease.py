@@ -5,6 +5,8 @@ Life of a lease here, as in the table below and in docs/protocol.md:
     Offered → `offer` → `accept` → Accepted committed → `confirm` → `started` → chunks
             → `ended` → VerifyLog → Finished committed → `settled`
 
+A log without a byte needs no VerifyLog.
+
 `confirm` may leave before the commit of Accepted (ADR 50): so a lease that is `offered` in the
 database may have run, unless it is `offered` here, too. A session that holds it so has heard no
 acceptance since its offer, and has confirmed none. This memory may be ahead of the database while

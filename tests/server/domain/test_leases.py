@@ -185,6 +185,21 @@ def test_an_end_is_verified_then_committed_then_settled(talk: Talk) -> None:
     assert talk.do(ev.EndRecorded(KEY)) == []
 
 
+def test_the_end_of_a_log_without_a_byte_needs_no_look_at_the_file(talk: Talk) -> None:
+    talk.running()
+    (record,) = talk.hear(ended(size=0))
+    assert record == ev.Record(
+        ch.Finished(KEY, ended(size=0)), (ev.Send(m.Settled(attempt=AttemptId(JOB, 1))),)
+    )
+
+
+def test_a_log_without_a_byte_has_one_checksum_only(talk: Talk) -> None:
+    talk.running()
+    wrong = ended(size=0).model_copy(update={"checksum": 1})
+    assert sent(talk.hear(wrong)) == [m.Rewind(attempt=KEY, offset=0)]
+    assert kinds(talk.hear(ended(size=0))) == ["Finished"]
+
+
 def test_the_place_of_an_end_is_free_as_soon_as_that_is_being_committed(talk: Talk) -> None:
     talk.running()
     talk.hear(ended(size=9))
