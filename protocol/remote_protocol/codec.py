@@ -91,6 +91,20 @@ def accept(attempt: AttemptId, serial: int) -> Written:
     return Written("accept", attempt, text)
 
 
+def confirm(attempt: AttemptId) -> Written:
+    """A `Confirm` without secrets, as most jobs have one, for the same reason."""
+    return Written("confirm", attempt, f'{{"type":"confirm","attempt":"{attempt}"}}')
+
+
+def settled(attempt: AttemptId) -> Written:
+    """A `Settled`, of which every job has one, for the same reason."""
+    return Written("settled", attempt, f'{{"type":"settled","attempt":"{attempt}"}}')
+
+
+ToAgent = ServerMessage | WrittenOffer | Written
+"""What a server has to say to an agent."""
+
+
 _S = TypeVar("_S", bound=Message | WrittenOffer | Written)
 
 

@@ -21,7 +21,17 @@ from remote_protocol.limits import (
     MAX_TOGETHER,
     PROTOCOL_VERSION,
 )
-from remote_protocol.messages import Accept, Ack, Ended, Hello, Offer, Refusal, Refuse, Settled
+from remote_protocol.messages import (
+    Accept,
+    Ack,
+    Confirm,
+    Ended,
+    Hello,
+    Offer,
+    Refusal,
+    Refuse,
+    Settled,
+)
 from remote_protocol.spec import CommandSpec, JobSpec, PythonSpec
 from remote_protocol.states import EndReason
 from tests.support.frames import encode_chunk
@@ -162,6 +172,15 @@ def test_an_acceptance_is_written_as_its_model_is() -> None:
     written = codec.accept(FIRST, 7)
     assert (written.type, written.attempt) == ("accept", FIRST)
     assert codec.encode(written) == codec.encode(Accept(attempt=FIRST, serial=7))
+
+
+def test_what_a_server_says_of_each_job_is_written_as_its_model_is() -> None:
+    for written, model in (
+        (codec.confirm(FIRST), Confirm(attempt=FIRST)),
+        (codec.settled(FIRST), Settled(attempt=FIRST)),
+    ):
+        assert (written.type, written.attempt) == (model.type, FIRST)
+        assert codec.encode(written) == codec.encode(model)
 
 
 def test_bytes_are_read_as_well() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import field
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import WrittenOffer
+from remote_protocol.codec import ToAgent
 from remote_protocol.errors import CloseCode
 from remote_protocol.frozen import frozen
 from remote_protocol.messages import (
@@ -17,7 +17,6 @@ from remote_protocol.messages import (
     Ended,
     Hello,
     Missing,
-    ServerMessage,
 )
 from remote_protocol.messages import Assignment as AgentAssignment
 from remote_protocol.states import EndReason
@@ -253,7 +252,7 @@ Event = (
 class Send:
     """Put a message on the link."""
 
-    message: ServerMessage | WrittenOffer
+    message: ToAgent
 
 
 @frozen

@@ -12,7 +12,7 @@ from typing import Final
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import WrittenOffer
+from remote_protocol.codec import WrittenOffer, confirm, settled
 from remote_protocol.states import EndReason
 from remote_server.domain.changes import (
     Accepted,
@@ -203,9 +203,9 @@ class Leases:
         spec = held.lease.spec
         if spec.secrets or spec.private_input:
             private = spec.private_input is not False
-            confirm = ConfirmWithSecrets(key, tuple(spec.secrets), spec.queue, private)
-            return [Record(Accepted(key, first), (confirm,))]
-        return [Record(Accepted(key, first), (Send(m.Confirm(attempt=key)),))]
+            wanted = ConfirmWithSecrets(key, tuple(spec.secrets), spec.queue, private)
+            return [Record(Accepted(key, first), (wanted,))]
+        return [Record(Accepted(key, first), (Send(confirm(key)),))]
 
     def refused(self, message: m.Refuse) -> list[Effect]:
         """It has not run there and never will."""
@@ -267,7 +267,7 @@ class Leases:
         if held is None:
             if key in self._left_alone:
                 self._left_alone.discard(key)
-                return [Send(m.Settled(attempt=key))]
+                return [Send(settled(key))]
             return self.not_held(key)
         if held.suspended or self._log_of(held).stale(message) or not held.hear(LeaseEvent.END):
             return []

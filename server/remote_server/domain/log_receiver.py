@@ -13,6 +13,7 @@ from typing import Final
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import settled
 from remote_protocol.stream import Append, Duplicate, Gap, place
 from remote_server.domain.changes import Finished
 from remote_server.domain.events import (
@@ -153,7 +154,7 @@ class LogReceiver:
 
 
 def _settled(key: AttemptId) -> Send:
-    return Send(m.Settled(attempt=key))
+    return Send(settled(key))
 
 
 def _ack(key: AttemptId, offset: int) -> Send:

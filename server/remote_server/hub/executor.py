@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import structlog
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import WrittenOffer
+from remote_protocol.codec import ToAgent
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import Confirm, Ended, ServerMessage
+from remote_protocol.messages import Confirm, Ended
 from remote_server.domain.changes import Accepted, Finished, Withdrawn
 from remote_server.domain.events import (
     AppendLog,
@@ -54,7 +54,7 @@ class Carrier(Protocol):
     def feed(self, event: Event) -> None:
         """Tell the session what came of an effect."""
 
-    def send(self, message: ServerMessage | WrittenOffer) -> None:
+    def send(self, message: ToAgent) -> None:
         """Send a message to the agent."""
 
     def send_inputs(self) -> None:
@@ -75,7 +75,7 @@ class _Early:
 
     __slots__ = ("_carrier", "_confirm", "said")
 
-    def __init__(self, carrier: Carrier, confirm: ServerMessage | WrittenOffer) -> None:
+    def __init__(self, carrier: Carrier, confirm: ToAgent) -> None:
         self._carrier = carrier
         self._confirm = confirm
         self.said = False

@@ -16,7 +16,7 @@ from aiohttp import WSMsgType
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import (
     ArtifactChunk,
-    WrittenOffer,
+    ToAgent,
     decode_chunk,
     decode_from_agent,
     messages_of,
@@ -334,7 +334,7 @@ class Link:
 
     # What the executor asks --------------------------------------------------------------------
 
-    def send(self, message: ServerMessage | WrittenOffer) -> None:
+    def send(self, message: ToAgent) -> None:
         """Send a message when its turn comes."""
         if not self.closed:
             self._outbox.put(message)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from remote_protocol.codec import WrittenOffer, encode, next_frame
+from remote_protocol.codec import ToAgent, encode, next_frame
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ack, Error, ServerMessage
@@ -43,7 +43,7 @@ class Outbox:
         self._socket = wire
         self._slow = slow
         self._broken = broken
-        self._waiting: deque[ServerMessage | WrittenOffer] | None = None
+        self._waiting: deque[ToAgent] | None = None
         """None while nothing waits: most agents are idle, and an empty one takes 700 bytes."""
         self._flusher: asyncio.Task[None] | None = None
         self._begun: float | None = None
@@ -52,7 +52,7 @@ class Outbox:
         self.flushing = False
         """Somebody sends, or will before the loop turns."""
 
-    def put(self, message: ServerMessage | WrittenOffer) -> None:
+    def put(self, message: ToAgent) -> None:
         """Send a message when its turn comes."""
         waiting = self._waiting
         if waiting is None:

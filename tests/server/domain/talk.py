@@ -6,7 +6,7 @@ from typing import Any
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import WrittenOffer
+from remote_protocol.codec import Written, WrittenOffer, decode_from_server
 from remote_protocol.messages import InventoryItem, Phase
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason
@@ -119,9 +119,13 @@ class Talk:
 
 
 def sent(effects: list[Effect]) -> list[m.ServerMessage]:
-    """What was said; leases of tests have no text, so that all offers are models."""
+    """What was said, as models; leases of tests have no text, so that all offers are some."""
     said = [effect.message for effect in effects if isinstance(effect, Send)]
-    return [message for message in said if not isinstance(message, WrittenOffer)]
+    return [
+        decode_from_server(message.text) if isinstance(message, Written) else message
+        for message in said
+        if not isinstance(message, WrittenOffer)
+    ]
 
 
 def welcome_of(effects: list[Effect]) -> m.Welcome:

@@ -9,7 +9,7 @@ import pytest
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import WrittenOffer, decode_from_server, encode
+from remote_protocol.codec import WrittenOffer, confirm, decode_from_server, encode, settled
 from remote_protocol.messages import Phase, Refusal, Verdict
 from remote_protocol.states import AttemptState
 from remote_server.domain import changes as ch
@@ -58,16 +58,16 @@ def test_an_offer_takes_its_place_and_is_sent(talk: Talk) -> None:
 def test_a_confirmation_waits_for_the_commit(talk: Talk) -> None:
     talk.offer()
     effects = talk.say("accept", serial=1)
-    confirm = ev.Send(m.Confirm(attempt=AttemptId(JOB, 1)))
-    assert effects == [ev.Record(ch.Accepted(KEY, first=True), (confirm,))]
+    confirmed = ev.Send(confirm(KEY))
+    assert effects == [ev.Record(ch.Accepted(KEY, first=True), (confirmed,))]
 
 
 def test_a_repeated_acceptance_is_recorded_again(talk: Talk) -> None:
     # The first record may not be committed yet: only after a commit may be confirmed.
     talk.offer()
-    confirm = ev.Send(m.Confirm(attempt=KEY))
+    confirmed = ev.Send(confirm(KEY))
     for first in (True, False):
-        assert talk.say("accept", serial=1) == [ev.Record(ch.Accepted(KEY, first), (confirm,))]
+        assert talk.say("accept", serial=1) == [ev.Record(ch.Accepted(KEY, first), (confirmed,))]
 
 
 def test_an_acceptance_is_confirmed_with_the_jobs_secrets() -> None:
@@ -108,7 +108,7 @@ def test_a_doubted_offer_that_is_stored_after_all_is_accepted_by_the_hello(talk:
     assert talk.say("accept", serial=1) == []
     talk.hello(item(Phase.ACCEPTED), leases=(lease(OFFERED),))
     (confirmed,) = records(talk.say("accept", serial=1))
-    assert confirmed.then == (ev.Send(m.Confirm(attempt=KEY)),)
+    assert confirmed.then == (ev.Send(confirm(KEY)),)
 
 
 def test_an_acceptance_that_comes_too_late_is_superseded(talk: Talk) -> None:
@@ -175,9 +175,7 @@ def test_an_end_is_verified_then_committed_then_settled(talk: Talk) -> None:
     assert talk.hear(ended(size=9)) == [ev.VerifyLog(ended(size=9))]
     assert talk.hear(ended(size=9)) == []
     (record,) = talk.do(ev.LogVerified(ended(size=9), 9, matches=True))
-    assert record == ev.Record(
-        ch.Finished(KEY, ended(size=9)), (ev.Send(m.Settled(attempt=AttemptId(JOB, 1))),)
-    )
+    assert record == ev.Record(ch.Finished(KEY, ended(size=9)), (ev.Send(settled(KEY)),))
     assert KEY in talk.session.leases
     assert isinstance(record, ev.Record)
     assert talk.do(ev.EndRecorded(KEY)) == [ev.CapacityChanged()]
@@ -188,9 +186,7 @@ def test_an_end_is_verified_then_committed_then_settled(talk: Talk) -> None:
 def test_the_end_of_a_log_without_a_byte_needs_no_look_at_the_file(talk: Talk) -> None:
     talk.running()
     (record,) = talk.hear(ended(size=0))
-    assert record == ev.Record(
-        ch.Finished(KEY, ended(size=0)), (ev.Send(m.Settled(attempt=AttemptId(JOB, 1))),)
-    )
+    assert record == ev.Record(ch.Finished(KEY, ended(size=0)), (ev.Send(settled(KEY)),))
 
 
 def test_a_log_without_a_byte_has_one_checksum_only(talk: Talk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from remote_protocol import cri
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import settled
 from remote_server.domain import changes as ch
 from remote_server.domain import events as ev
 from remote_server.domain.log_receiver import (
@@ -73,7 +74,7 @@ def test_a_log_whose_start_is_gone_is_mended_after_it_and_settled() -> None:
     assert isinstance(record, ev.Record)
     assert isinstance(record.change, ch.Finished)
     assert "before byte 4" in record.change.torn
-    assert record.then == (ev.Send(m.Settled(attempt=AttemptId(JOB, 1))),)
+    assert record.then == (ev.Send(settled(KEY)),)
 
 
 def test_what_is_right_after_all_is_complete() -> None:
