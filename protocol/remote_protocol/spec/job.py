@@ -233,7 +233,8 @@ class JobSpec(_Part):
     @property
     def short_json(self) -> str:
         """JSON without the fields that have their defaults; the same job when it is validated."""
-        text = self.model_dump_json(exclude_defaults=True)
+        # As model_dump_json does, without its frame of Python and its eighteen arguments.
+        text = self.__pydantic_serializer__.to_json(self, exclude_defaults=True).decode()
         if self.kind == DEFAULT_KIND:
             return text
         return f'{{"kind":"{self.kind}"{"," if len(text) > 2 else ""}{text[1:]}'

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, func, literal_column, select, update
 
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.messages import Usage
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.changes import Accepted, Change, Finished, Lost, Running, Withdrawn
 from remote_server.domain.decisions import Decision, End, NewEvent, decide
@@ -289,9 +290,14 @@ def _end_row(end: End) -> dict[str, object]:
         "exit_code": end.exit_code,
         "end_reason": end.reason._value_,
         "end_detail": end.detail,
-        "usage": None if end.usage is None else end.usage.model_dump_json(exclude_defaults=True),
+        "usage": None if end.usage is None else _usage_text(end.usage),
         "log_size": end.log_size or 0,
     }
+
+
+def _usage_text(usage: Usage) -> str:
+    # As model_dump_json does, without its frame of Python and its eighteen arguments.
+    return usage.__pydantic_serializer__.to_json(usage, exclude_defaults=True).decode()
 
 
 def _supersede(tx: Transaction, key: AttemptId, current: int, now: float) -> None:
