@@ -43,8 +43,12 @@ def serve(name: str, body: Callable[[], int]) -> int:
     service = _Service(name)
     thread = threading.Thread(target=service.dispatch, name="service", daemon=True)
     thread.start()
-    if not service.answered.wait(_STARTED_WITHIN) or service.error:
-        raise service.error or TimeoutError("the service control manager does not answer")
+    if not service.answered.wait(_STARTED_WITHIN):
+        raise TimeoutError("the service control manager does not answer")
+    if service.error is not None:
+        # A thread that ends while the process does may give it its own exit code, in Wine at least.
+        thread.join()
+        raise service.error
     code = 1
     try:
         code = body()
