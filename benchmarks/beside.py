@@ -1,8 +1,9 @@
 """Jobs here beside tasks of Celery with Redis, and beside what the machine can do, in turn.
 
-Both run `true`, eight at a time. Ours is durable: SQLite FULL, an fsync at each acceptance. Celery
-with Redis keeps nothing on a disk. Only the ratios of one run mean something: machines differ, and
-drift. A command at the prompt beside ssh is `benchmarks.prompt`.
+Both run `true`, eight at a time; a batch is measured after another one of its size. Ours is
+durable: SQLite FULL, an fsync at each acceptance. Celery with Redis keeps nothing on a disk. Only
+the ratios of one run mean something: machines differ, and drift. A command at the prompt beside
+ssh is `benchmarks.prompt`.
 
 Usage: python -m benchmarks.beside --celery VENV [--rounds 3] [--latency 150] [--jobs 1000]
 """
@@ -71,7 +72,7 @@ def ours(options: argparse.Namespace) -> Figures:
     with bed(capacity=8) as place:
         latency(place, 20)
         delays = latency(place, options.latency)
-        throughput(place, 200)
+        throughput(place, options.jobs)
         load = throughput(place, options.jobs)
     parts = {name: load[name] for name in ("server", "agent", "shims and jobs")}
     found = {"median": quantile(delays, 0.5), "p95": quantile(delays, 0.95)}
