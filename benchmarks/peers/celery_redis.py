@@ -37,10 +37,10 @@ def started():
 """
 
 
-def cpu(*pids: int) -> float:
-    """CPU seconds of these processes and of all below them, those that ended included."""
+def below(*pids: int) -> dict[int, list[str]]:
+    """These processes and all below them, with the fields of proc(5) from the state on."""
     parents: dict[int, int] = {}
-    spent: dict[int, float] = {}
+    found: dict[int, list[str]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -49,11 +49,24 @@ def cpu(*pids: int) -> float:
         except OSError:
             continue
         parents[int(entry.name)] = int(fields[1])
-        spent[int(entry.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        found[int(entry.name)] = fields
     family = list(pids)
     for pid in family:
         family += [child for child, parent in parents.items() if parent == pid]
-    return sum(spent.get(pid, 0.0) for pid in family)
+    return {pid: found[pid] for pid in family if pid in found}
+
+
+def cpu(*pids: int) -> float:
+    """CPU seconds of these processes and of all below them, those that ended included."""
+    ticks = sum(sum(map(int, fields[11:15])) for fields in below(*pids).values())
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def pin(processor: int, *pids: int) -> None:
+    """Have these processes, and all below them, run on one processor."""
+    for pid in below(*pids):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {processor})
 
 
 def batch(tasks: Any, jobs: int) -> float:
@@ -67,22 +80,30 @@ def batch(tasks: Any, jobs: int) -> float:
 def measure(tasks: Any, pids: tuple[int, int], latency: int, jobs: int) -> dict[str, float]:
     """The figures, after one task to warm up, and those of a batch after another one."""
     tasks.started.delay().get(timeout=120)
+    delays = waits(tasks, latency)
+    batch(tasks, jobs)
+    before = cpu(*pids)
+    seconds = batch(tasks, jobs)
+    found = {"rate": jobs / seconds, "cpu": (cpu(*pids) - before) / jobs * 1000}
+    worker, redis = pids
+    pin(0, redis, os.getpid())
+    pin(1, worker)
+    apart = waits(tasks, latency)
+    for name, values in (("", delays), ("apart ", apart)):
+        found[f"{name}median"] = values[len(values) // 2]
+        found[f"{name}p95"] = values[int(len(values) * 0.95)]
+    return found
+
+
+def waits(tasks: Any, count: int) -> list[float]:
+    """Milliseconds from before the call to the process, of tasks one after another; sorted."""
     delays = []
-    for _ in range(latency):
+    for _ in range(count):
         # Not always at the same moment of whatever ticks.
         time.sleep(random.uniform(0, 0.03))
         began = time.time()
         delays.append((tasks.started.delay().get(timeout=60) - began) * 1000)
-    batch(tasks, jobs)
-    before = cpu(*pids)
-    seconds = batch(tasks, jobs)
-    delays.sort()
-    return {
-        "median": delays[len(delays) // 2],
-        "p95": delays[int(len(delays) * 0.95)],
-        "rate": jobs / seconds,
-        "cpu": (cpu(*pids) - before) / jobs * 1000,
-    }
+    return sorted(delays)
 
 
 def main() -> None:

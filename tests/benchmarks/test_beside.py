@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 from benchmarks.beside import limits, ratios, shown
-from benchmarks.peers.celery_redis import cpu
+from benchmarks.peers.celery_redis import below, cpu, pin
 
 
 def test_a_ratio_is_that_of_the_same_round() -> None:
@@ -22,3 +24,14 @@ def test_the_limits_are_measured() -> None:
 def test_the_cpu_of_a_process_is_known() -> None:
     used = sum(os.times()[:4])
     assert cpu(os.getpid()) >= used - 0.1
+
+
+def test_a_process_and_all_below_it_are_on_one_processor() -> None:
+    program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as parent:
+        while len(family := below(parent.pid)) < 2:
+            pass
+        processor = min(os.sched_getaffinity(0))
+        pin(processor, parent.pid)
+        assert [os.sched_getaffinity(pid) for pid in family] == [{processor}] * 2
+        parent.communicate(b"\n")
