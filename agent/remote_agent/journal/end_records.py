@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from remote_agent.shim.layout import CLEAN, KEY, VERSION
+from remote_agent.shim.record import CLEAN_FIELD, RECORD_BEGINNING
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended
 
-_HEAD: Final = f'{{"v":{VERSION},"{KEY}":"'
-_CLEAN: Final = f',"{CLEAN}":'
-_TAILS: Final = ("true}", "false}")
-"""How a shim begins and ends a record: with what is no part of the message."""
+_ENDINGS: Final = ("true}", "false}")
+"""What follows the name of the last field."""
 
 
 class KnownEnd(NamedTuple):
@@ -46,8 +44,8 @@ def end_of(key: AttemptId, record: bytes) -> KnownEnd | None:
 def _message(name: str, record: str) -> str:
     """The message in a record as shims write it; empty for another one. What has line breaks, as a
     job might write it, would be several messages."""
-    head = f'{_HEAD}{name}",'
-    body, _, tail = record.rpartition(_CLEAN)
-    if tail not in _TAILS or not body.startswith(head) or "\n" in body:
+    head = f'{RECORD_BEGINNING}"{name}",'
+    body, _, ending = record.rpartition(CLEAN_FIELD)
+    if ending not in _ENDINGS or not body.startswith(head) or "\n" in body:
         return ""
     return f'{{"type":"ended","attempt":"{name}",{body[len(head) :]}}}'

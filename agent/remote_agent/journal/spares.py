@@ -33,8 +33,8 @@ from remote_agent.shim.layout import (
     MASK_FILE,
     ORDER,
     STARTED,
-    VERSION,
 )
+from remote_agent.shim.record import CLEAN_FIELD, RECORD_BEGINNING
 from remote_agent.spool import LIVE
 
 SPARE: Final = ".spare."
@@ -51,9 +51,8 @@ _OTHERS: Final = frozenset({LIVE, MASK_FILE})
 """What some attempts have besides."""
 _LONGEST: Final = 1 << 14
 """Bytes of the record of an end that leaves nothing but its usual fields."""
-_BEGINNING: Final = b'{"v":%d,"%s":"%%s",' % (VERSION, KEY.encode())
-_CLEAN_END: Final = b',"%s":true}' % CLEAN.encode()
-"""How a shim writes such a record."""
+_CLEAN_END: Final = f"{CLEAN_FIELD}true}}".encode()
+"""How a shim ends such a record."""
 _MOST_TAKEN: Final = 1 << 12
 
 
@@ -193,8 +192,8 @@ class SpareDirectories:
 def _is_clean(record: int, attempt: str) -> bool:
     """Whether this open record of an end is the attempt's, and says that nothing of it lives."""
     text = os.read(record, _LONGEST)
-    whole = len(text) < _LONGEST
-    if whole and text.startswith(_BEGINNING % attempt.encode()) and text.endswith(_CLEAN_END):
+    whole, beginning = len(text) < _LONGEST, f'{RECORD_BEGINNING}"{attempt}",'.encode()
+    if whole and text.startswith(beginning) and text.endswith(_CLEAN_END):
         # As nearly all are: to decode it costs as much as four system calls.
         return True
     try:

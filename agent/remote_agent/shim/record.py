@@ -12,11 +12,15 @@ from typing import Any, Final
 
 from remote_agent.processes import CHANGE, NEW, READ, Folder, UnexpectedEntry
 from remote_agent.shim.json_text import decode, encode
-from remote_agent.shim.layout import DRAFT, STARTED, VERSION
+from remote_agent.shim.layout import CLEAN, DRAFT, KEY, STARTED, VERSION
 from remote_protocol.units import plain_size
 
 LARGEST: Final = 1 << 20
 """Bytes of a record at the most; the steps of an exit record take some ten thousand."""
+RECORD_BEGINNING: Final = f'{{"v":{VERSION},"{KEY}":'
+CLEAN_FIELD: Final = f',"{CLEAN}":'
+"""How shims begin a record, before whose it is, and name the last field of an exit record: who
+knows that needs not decode the rest. An older shim may write it in another way."""
 _STEP: Final = 1 << 16
 
 

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 from remote_agent.processes import Usage
 from remote_agent.shim.ending import EndResult, Step
 from remote_agent.shim.json_text import encode, fields, moment, quote
-from remote_agent.shim.layout import CLEAN, KEY, VERSION
 from remote_agent.shim.outputs import without_outputs
+from remote_agent.shim.record import CLEAN_FIELD, RECORD_BEGINNING
 
 NO_USAGE: Final = '{"duration":0.0}'
 """Of a job that could not be started."""
@@ -26,7 +26,7 @@ def shim_fields(pid: int, start_time: str, boot_id: str) -> str:
 
 def start_record(key: str, identity: str, shim: str, at: float) -> bytes:
     """Who runs an attempt. `key` is JSON, `identity` its workload's, `shim` are `shim_fields`."""
-    return f'{{"v":{VERSION},"{KEY}":{key},{identity},{shim},"at":{moment(at)}}}'.encode()
+    return f'{RECORD_BEGINNING}{key},{identity},{shim},"at":{moment(at)}}}'.encode()
 
 
 def usage_text(usage: Usage, stdout: int, stderr: int, duration: float) -> str:
@@ -71,13 +71,13 @@ class ExitRecord(NamedTuple):
         """As JSON."""
         result, given = self.result, self.given
         started = "null" if self.started_at is None else moment(self.started_at)
-        more = f"{fields(given)}," if given else ""
+        more = f",{fields(given)}" if given else ""
         return (
-            f'{{"v":{VERSION},"{KEY}":{self.key},"exit_code":{result.exit_code},'
+            f'{RECORD_BEGINNING}{self.key},"exit_code":{result.exit_code},'
             f'"end_reason":{quote(result.end_reason)},"end_detail":{quote(result.end_detail)},'
             f'"size":{self.size},"checksum":{self.checksum},"usage":{self.usage},'
             f'"started_at":{started},"ended_at":{moment(self.ended_at)},'
-            f'"steps":{self.steps},{more}"{CLEAN}":{encode(self.clean)}}}'
+            f'"steps":{self.steps}{more}{CLEAN_FIELD}{encode(self.clean)}}}'
         )
 
     def for_datagram(self) -> str:

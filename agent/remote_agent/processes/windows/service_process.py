@@ -46,7 +46,7 @@ def serve(name: str, body: Callable[[], int]) -> int:
     if not service.answered.wait(_STARTED_WITHIN):
         raise TimeoutError("the service control manager does not answer")
     if service.error is not None:
-        # A thread that ends while the process does may give it its own exit code, in Wine at least.
+        # The process must not end while the thread does: once, in Wine, it had another exit code.
         thread.join()
         raise service.error
     code = 1
