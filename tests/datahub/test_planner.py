@@ -18,7 +18,7 @@ from remote_datahub.planner import VERSION, payload_secrets
 from remote_datahub.spec import DatahubSpec
 
 RECIPE = "source: {type: mysql, config: {password: '${PW}'}}\nsink: {type: datahub-rest}\n"
-PATHS = JobPaths(Path("/a"), Path("/a/work"))
+PATHS = JobPaths("/a", "/a/work")
 READY = {"nightly": "/opt/nightly"}
 CONFIG = Config(state_dir=Path("/state"), python=PythonPart.model_validate({"environments": READY}))
 

@@ -123,11 +123,11 @@ def _record_attempt(job: str, spec: JobSpec, target: Path) -> None:
         offer = Offer(attempt=AttemptId(job, 1), spec=spec)
         directory = Path(state) / "attempts" / f"{job}.1"
         directory.parent.mkdir()
-        paths = job_paths(directory, None, None)
+        paths = job_paths(str(directory), None, None)
         work = plan(spec, paths, config)
         terms = terms_of(config, HostContext("recorder", _ENVIRON))
         order = make_order(offer, work, paths, terms)
-        write_directory(directory, order, offer, BOOT, paths, work.files)
+        write_directory(str(directory), order, offer, BOOT, paths, work.files)
         shutil.copytree(directory, target / directory.name)
         written = target / directory.name / "attempt.jsonl"
         written.write_text(written.read_text().replace(state, STATE))

@@ -34,7 +34,7 @@ class Look(NamedTuple):
 _RECORDED = Look(begun=True, kept=False, ended=None)
 
 
-def look_at(key: AttemptId, directory: Path, started: bool) -> Look:
+def look_at(key: AttemptId, directory: str | Path, started: bool) -> Look:
     """What the directory of an attempt says, which has `started` as far as is known. OSError."""
     with Folder(directory) as folder:
         try:

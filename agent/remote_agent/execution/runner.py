@@ -8,6 +8,7 @@ while something runs. Requests to end an attempt are repeated until it has ended
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
@@ -107,7 +108,8 @@ class Runner:
             if record.phase is Phase.ENDED:
                 self._ends.seen(key)
             if record.phase is Phase.RUNNING:
-                self._watched[key] = RunningAttempt(self._journal.path(key), started is not None)
+                directory = self._journal.directory(key)
+                self._watched[key] = RunningAttempt(directory, started is not None)
             spec = None if record.offer is None else record.offer.spec
             reads = spec is not None and spec.stdin
             copy = measure(self._journal.path(key)) if reads else None
@@ -137,7 +139,7 @@ class Runner:
         starts once (I1)."""
         watched = self._watched.get(key)
         if watched is None:
-            watched = self._watched[key] = RunningAttempt(self._journal.path(key))
+            watched = self._watched[key] = RunningAttempt(self._journal.directory(key))
         watched.secrets = secrets
         self._ask(watched)
         self._shims.fit(len(self._watched))
@@ -146,13 +148,13 @@ class Runner:
         """End it before it starts; one that a shim has begun meanwhile goes on."""
         watched = self._watched.get(key)
         if watched is None:
-            watched = self._watched[key] = RunningAttempt(self._journal.path(key))
+            watched = self._watched[key] = RunningAttempt(self._journal.directory(key))
         watched.refusal = reason, detail
         self._refuse(key, watched)
 
     def _refuse(self, key: AttemptId, watched: RunningAttempt) -> None:
         assert watched.refusal is not None
-        body = end_before_start(watched.directory, *watched.refusal, after="")
+        body = end_before_start(Path(watched.directory), *watched.refusal, after="")
         if body is not None:
             self._finish(key, ended_from(key, body))
 
@@ -190,7 +192,7 @@ class Runner:
             self._shims.request(watched.directory, watched.secrets)
         except OSError as error:
             # Too many wait (unix(7): max_dgram_qlen), or the launcher is being replaced.
-            log.debug("a start has to wait", attempt=watched.directory.name, reason=str(error))
+            log.debug("a start has to wait", path=watched.directory, reason=str(error))
             watched.asked_at = None
             self._retry_soon()
         else:
@@ -199,7 +201,7 @@ class Runner:
     def _request_stop(self, key: AttemptId, request: dict[str, object]) -> None:
         watched = self._watched.get(key)
         if watched is None:
-            watched = self._watched[key] = RunningAttempt(self._journal.path(key))
+            watched = self._watched[key] = RunningAttempt(self._journal.directory(key))
         if watched.stop_request is None or request["do"] == "kill":
             watched.stop_request, watched.heard_at = request, 0.0
         self._deliver(key, watched)
@@ -237,8 +239,8 @@ class Runner:
             watched.begin()
         end = note.end(watched.started)
         if end is not None:
-            if note.record is not None and not watched.directory.exists():
-                log.error(_REMOVED, path=str(watched.directory))
+            if note.record is not None and not os.path.exists(watched.directory):
+                log.error(_REMOVED, path=watched.directory)
             # Of a start that comes with it the end says enough.
             self._finish(key, *end)
             return
@@ -289,7 +291,7 @@ class Runner:
                 self._look(key, watched, again=False)
                 return
             if not watched.unreadable:
-                path = str(watched.directory)
+                path = watched.directory
                 log.error(
                     "the directory of an attempt cannot be read", path=path, reason=error.strerror
                 )
@@ -332,7 +334,7 @@ class Runner:
 
     def _gone(self, key: AttemptId) -> None:
         """Somebody has taken the directory away: its job is over, and nothing of it is left."""
-        log.error(_REMOVED, path=str(self._journal.path(key)))
+        log.error(_REMOVED, path=self._journal.directory(key))
         detail = "the attempt's directory was removed from the agent's disk"
         detail += killed_words(self._journal.kill_rest(key, None))
         self._finish(key, ended_from(key, lost(detail, 0, 0, None)))

@@ -88,10 +88,11 @@ class ShimPool:
             mine += self._interpreters.pids()
         os.environ[FORMER] = " ".join(map(str, mine))
 
-    def request(self, directory: Path, secrets: Mapping[str, str] | None = None) -> None:
+    def request(self, directory: str | Path, secrets: Mapping[str, str] | None = None) -> None:
         """Have a shim keep the attempt in this directory, given the values of its secrets with
         each request. OSError: ask again later. SecretsError: no environment can hold them."""
-        if self._interpreters is not None and self._interpreters.pending(directory.name):
+        interpreters = self._interpreters
+        if interpreters is not None and interpreters.pending(os.path.basename(directory)):
             raise BlockingIOError("its interpreter imports modules")
         self._shims.request(directory, secrets)
 

@@ -35,7 +35,7 @@ shim; and between two looks at that."""
 class RunningAttempt:
     """One attempt that has not ended."""
 
-    directory: Path
+    directory: str
     started: bool = False
     asked_at: float | None = None
     """When its start was asked for last, by the loop's clock; None: not yet or not by us."""
@@ -84,7 +84,7 @@ class Stopper:
         # Nobody listens: not begun yet, or over already, or in the moment between.
         if not watched.started:
             reason = EndReason(str(request["reason"]))
-            body = end_before_start(watched.directory, reason, str(request["detail"]))
+            body = end_before_start(Path(watched.directory), reason, str(request["detail"]))
             if body is not None:
                 return ended_from(key, body)
         if watched.unheard_since is None:

@@ -103,8 +103,8 @@ class ArtifactFiles:
 
     def open(self, key: AttemptId, name: str) -> int:
         """A descriptor of one of them. OSError, also when it is no plain file any more."""
-        home = self._files.paths(self._path(key)).home
-        return open_below(str(home), ARTIFACTS, name)
+        home = self._files.paths(str(self._path(key))).folder
+        return open_below(home, ARTIFACTS, name)
 
     def done(self, key: AttemptId) -> None:
         """All are sent or given up: only the log stays. OSError when they cannot be removed."""

@@ -101,7 +101,7 @@ class AttemptRecord(NamedTuple):
 
 
 def write_directory(
-    directory: Path,
+    directory: str,
     order: Mapping[str, Any],
     offer: Offer,
     boot_id: str,
@@ -116,8 +116,8 @@ def write_directory(
     Nothing is forced to the disk: no attempt outlives its host, and that it was accepted stands
     elsewhere (`acceptances`).
     """
-    new = str(directory.with_name(f"{NEW}{directory.name}")) if spare is None else spare
-    home = str(paths.home.with_name(f"{NEW}{directory.name}")) if paths.apart else new
+    new = _unfinished(directory) if spare is None else spare
+    home = _unfinished(paths.folder) if paths.apart else new
     try:
         if spare is None:
             make_empty(new, paths.folders)
@@ -139,13 +139,19 @@ def write_directory(
         if paths.apart:
             if order.get("uid") is not None:
                 chown_tree(home, order["uid"], order["gid"])
-            rename(home, paths.home)
+            rename(home, paths.folder)
         rename(new, directory)
     except BaseException:
-        for half in {new, home, *map(str, (paths.home, paths.work, directory))}:
+        for half in {new, home, paths.folder, paths.work_dir, directory}:
             with suppress(OSError):
                 remove_tree(Path(half))
         raise
+
+
+def _unfinished(folder: str) -> str:
+    """The path of a folder that is not complete."""
+    root, name = os.path.split(folder)
+    return os.path.join(root, f"{NEW}{name}")
 
 
 def _write_order(directory: str, order: Mapping[str, Any], offer: Offer, boot_id: str) -> None:

@@ -54,7 +54,7 @@ class JobFiles:
                 missing.mkdir(mode=_OPEN)
                 missing.chmod(_OPEN)
 
-    def paths(self, directory: Path) -> JobPaths:
+    def paths(self, directory: str) -> JobPaths:
         """Where the job of the attempt with this directory has its files."""
         homes = self._homes if self._separate else None
         return job_paths(directory, self._outside, homes)
@@ -62,12 +62,12 @@ class JobFiles:
     @property
     def folders(self) -> tuple[str, ...]:
         """Those of a job's folders that are in its attempt's directory."""
-        return self.paths(self._attempts / "any").folders
+        return self.paths(str(self._attempts / "any")).folders
 
     def discard(self, key: AttemptId) -> None:
         """Throw away what a job had, wherever: the configuration may have changed. OSError."""
         self._home_trash.take(self._homes / str(key))
-        files = self.paths(self._attempts / str(key))
+        files = self.paths(str(self._attempts / str(key)))
         if self._separate:
             self._throw(files.home)
         else:
@@ -76,7 +76,7 @@ class JobFiles:
 
     def discard_work(self, key: AttemptId) -> None:
         """The same, but for what it gives back. OSError."""
-        files = self.paths(self._attempts / str(key))
+        files = self.paths(str(self._attempts / str(key)))
         self._throw(files.work)
         self._throw(files.home / TEMPORARY)
 

@@ -91,7 +91,7 @@ class AttemptsFolder:
             log.error("it cannot be moved away", path=str(source), reason=error.strerror)
 
 
-def open_directory(directory: Path) -> Folder | None:
+def open_directory(directory: str) -> Folder | None:
     """The directory of an attempt; None where a job has put a file or a link in its place: what
     lies beyond it is not ours. FileNotFoundError; OSError when it cannot be opened now."""
     try:

@@ -73,11 +73,9 @@ class Journal:
         self._boot_id = boot_id()
         self._root = config.state_dir / ATTEMPTS
         self._folder = AttemptsFolder(self._root)
-        self._paths: dict[AttemptId, Path] = {}
-        """Directories of attempts that were stored and not settled: making a path costs more than
-        most of what is done with it."""
+        self._prefix = f"{self._root}{os.sep}"
         self.unaccepted: set[AttemptId] = set()
-        """Those of them that have not begun, and of which the disk may not know yet."""
+        """Stored attempts that have not begun, and of which the disk may not know yet."""
         self._accepted = Acceptances(config.state_dir, self._boot_id)
         self.inputs = InputFiles(self.path, config.limits.min_free_disk // 2)
         self._trash = Trash(self._root)
@@ -126,8 +124,11 @@ class Journal:
 
     def path(self, key: AttemptId) -> Path:
         """The directory of an attempt."""
-        path = self._paths.get(key)
-        return self._root / str(key) if path is None else path
+        return Path(self.directory(key))
+
+    def directory(self, key: AttemptId) -> str:
+        """Its path, as text: a `Path` costs more than most of what is done with it."""
+        return f"{self._prefix}{key}"
 
     def spool(self, key: AttemptId) -> SpoolReader:
         """A reader of an attempt's log."""
@@ -140,18 +141,17 @@ class Journal:
         it must not start before `accept` and `force`. OSError: nothing of it is left. NumberUsed:
         it has run here."""
         key = offer.attempt
-        directory = self.path(key)
+        directory = self.directory(key)
         # Asked without an exception: a `stat` of what is not there makes one, of every attempt.
         if os.access(directory, os.F_OK):
-            self._make_way(key, directory)
-        elif os.access(self._logs.path(directory.name), os.F_OK):
+            self._make_way(key, Path(directory))
+        elif os.access(self._logs.path(str(key)), os.F_OK):
             raise _used(key)
         try:
             self._write(directory, offer, self.users.take(key))
         except BaseException:
             self.users.release(key)
             raise
-        self._paths[key] = directory
         if self._durable:
             self.unaccepted.add(key)
 
@@ -181,12 +181,12 @@ class Journal:
         if os.path.lexists(directory):
             raise FileExistsError(17, "the attempt is in this agent's journal already", str(key))
 
-    def _write(self, directory: Path, offer: Offer, user: Account | None) -> None:
+    def _write(self, directory: str, offer: Offer, user: Account | None) -> None:
         paths = self.files.paths(directory)
         work = kinds.plan(offer.spec, paths, self._config, self._host.engine)
         order = make_order(offer, work, paths, self._terms, user)
         try:
-            spare = self._spares.take(directory.name)
+            spare = self._spares.take(str(offer.attempt))
             write_directory(directory, order, offer, self._boot_id, paths, work.files, spare)
             if work.interpreter is not None:
                 self.on_interpreter(offer.attempt, work.interpreter)
@@ -195,11 +195,11 @@ class Journal:
             bare = offer.spec.model_copy(update={"files": []})
             offer = offer.model_copy(update={"spec": bare})
             write_directory(directory, order, offer, self._boot_id, paths)
-            write_end(directory, refused_start(str(error)), self._durable)
+            write_end(Path(directory), refused_start(str(error)), self._durable)
 
     def planned(self, key: AttemptId, spec: JobSpec) -> tuple[JobPaths, Work]:
         """Where an attempt's job has its files, and what its planner makes of it."""
-        paths = self.files.paths(self.path(key))
+        paths = self.files.paths(self.directory(key))
         return paths, kinds.plan(spec, paths, self._config, self._host.engine)
 
     # Find again ---------------------------------------------------------------------------------
@@ -311,8 +311,7 @@ class Journal:
 
         Without a log nothing stays. Idempotent; OSError when the disk does not let it.
         """
-        directory = self.path(key)
-        self._paths.pop(key, None)
+        directory = self.directory(key)
         self.unaccepted.discard(key)
         self.inputs.forget(key)
         # Looked up once: processes of the agent's own user may put something else there meanwhile.
@@ -320,7 +319,7 @@ class Journal:
         with suppress(FileNotFoundError):
             folder = open_directory(directory)
             if folder is None:
-                self._trash.take(directory)
+                self._trash.take(Path(directory))
         try:
             self._settle(key, directory, folder)
         finally:
@@ -328,8 +327,8 @@ class Journal:
                 folder.close()
         self._accepted.remove(key)
 
-    def _settle(self, key: AttemptId, directory: Path, folder: Folder | None) -> None:
-        log_path = self._logs.path(directory.name)
+    def _settle(self, key: AttemptId, directory: str, folder: Folder | None) -> None:
+        log_path = self._logs.path(str(key))
         kept = folder is not None and self._spares.keep(directory, folder, log_path)
         if folder is not None and not kept and folder.exists(ARTIFACT_LIST):
             self.artifacts.settle(key, folder)
@@ -340,7 +339,7 @@ class Journal:
         if folder is None or kept or leave_log(key, folder):
             return
         if folder.is_at(directory):
-            self._trash.take(directory)
+            self._trash.take(Path(directory))
 
     def kept(self) -> Iterator[SettledLog]:
         """The settled attempts whose logs are still here, in no order. One that cannot be read is

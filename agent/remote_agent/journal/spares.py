@@ -120,7 +120,7 @@ class SpareDirectories:
             _remove(self._ready.pop()[0])
         self._have(folders)
 
-    def keep(self, directory: Path, folder: Folder, log: str) -> bool:
+    def keep(self, directory: str, folder: Folder, log: str) -> bool:
         """Use the directory of a settled attempt, open as `folder`, again; its log, if it has one,
         is moved to the path `log`. False, and untouched, if that won't do.
 
@@ -129,7 +129,7 @@ class SpareDirectories:
         log of one piece, and the way to name secrets. That goes: who holds it open has nothing of
         the next attempt.
         """
-        name = directory.name
+        name = directory.rpartition(os.sep)[2]
         known, shows = self._taken.pop(name, (_UNKNOWN, False))
         if len(self._ready) >= MOST or not WHOLE_TREES:
             return False

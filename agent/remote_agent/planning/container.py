@@ -31,7 +31,7 @@ def plan(spec: ContainerSpec, paths: JobPaths, config: Config, engine: Engine | 
             "this agent runs no containers: its host has neither docker nor podman, or "
             "[containers] engine is off; the agent looks for them when it starts"
         )
-    folders = [str(paths.work), paths.of(ARTIFACTS), paths.of(TEMPORARY), paths.of(OUTPUTS)]
+    folders = [paths.work_dir, paths.of(ARTIFACTS), paths.of(TEMPORARY), paths.of(OUTPUTS)]
     if spec.secrets or spec.relay or spec.mask:
         folders.append(paths.of(MASK_FILE))
     create = [

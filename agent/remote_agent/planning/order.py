@@ -26,7 +26,7 @@ from remote_agent.processes import (
     inherited_env,
 )
 from remote_agent.processes.python import environment_programs
-from remote_agent.shim.layout import ARTIFACTS, MASK_FILE, OUTPUTS, TEMPORARY, WORK
+from remote_agent.shim.layout import ARTIFACTS, MASK_FILE, OUTPUTS, TEMPORARY
 from remote_agent.shim.order import MASK, MIN_SEGMENTS, unusual
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobSpec
@@ -126,8 +126,7 @@ def make_order(
     given = spec.model_fields_set
     if not given.isdisjoint(_DEMANDING):
         _check_host(spec, host)
-    home = str(paths.home)
-    work_dir = f"{home}{os.sep}{WORK}" if paths.elsewhere is None else str(paths.elsewhere)
+    home, work_dir = paths.folder, paths.work_dir
     cwd = spec.cwd if "cwd" in given else None
     order: dict[str, Any] = {
         "key": str(key),

@@ -1,4 +1,7 @@
-"""Where the files of a job are: its own folder and its work directory. Pure."""
+"""Where the files of a job are: its own folder and its work directory. Pure.
+
+As text, since every job has them: a `Path` costs more than most of what is done with it.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,29 @@ FOLDERS: Final = (ARTIFACTS, TEMPORARY, WORK)
 class JobPaths(NamedTuple):
     """Where the files of an attempt's job are."""
 
-    home: Path
-    """The folder of all but, perhaps, its work directory: the attempt's, or the job's user's."""
-    elsewhere: Path | None = None
-    """The work directory, if it is not the one in `home`."""
+    folder: str
+    """The path of `home`."""
+    elsewhere: str | None = None
+    """The path of the work directory, if that is not the one in `home`."""
     apart: bool = False
     """Whether `home` is not the attempt's directory."""
     inside: bool = True
     """Whether the work directory is in it."""
 
     @property
+    def home(self) -> Path:
+        """The folder of all but, perhaps, its work directory: the attempt's, or its user's."""
+        return Path(self.folder)
+
+    @property
+    def work_dir(self) -> str:
+        """The path of the work directory."""
+        return self.of(WORK) if self.elsewhere is None else self.elsewhere
+
+    @property
     def work(self) -> Path:
         """The work directory."""
-        return self.home / WORK if self.elsewhere is None else self.elsewhere
+        return Path(self.work_dir)
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -38,17 +51,16 @@ class JobPaths(NamedTuple):
 
     def of(self, name: str) -> str:
         """The path of one of them."""
-        return f"{self.home}{os.sep}{name}"
+        return f"{self.folder}{os.sep}{name}"
 
 
-def job_paths(directory: Path, work_root: Path | None, jobs: Path | None) -> JobPaths:
+def job_paths(directory: str, work_root: Path | None, jobs: Path | None) -> JobPaths:
     """Where the job of the attempt in `directory` has its files.
 
     `jobs` is the folder in which jobs of other users have theirs, `work_root` the configured one.
     """
     if jobs is not None:
-        home = (work_root or jobs) / directory.name
-        return JobPaths(home, apart=True)
+        return JobPaths(str((work_root or jobs) / os.path.basename(directory)), apart=True)
     if work_root is None:
         return JobPaths(directory)
-    return JobPaths(directory, work_root / directory.name, inside=False)
+    return JobPaths(directory, str(work_root / os.path.basename(directory)), inside=False)

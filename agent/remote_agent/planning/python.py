@@ -103,7 +103,7 @@ def _bundle_settings(paths: JobPaths, *, unpacked: bool) -> dict[str, Any]:
     """What the program `unpacking` has to know."""
     return {
         "archive": paths.of(_BUNDLE),
-        "target": str(paths.work) if unpacked else None,
+        "target": paths.work_dir if unpacked else None,
         "failure": paths.of(FAILURE),
         "most_bytes": MAX_BUNDLE,
         "most_files": MAX_BUNDLE_FILES,

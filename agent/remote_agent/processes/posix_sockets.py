@@ -76,9 +76,9 @@ class DatagramSocket:
             os.unlink(self._path)
 
 
-def send_datagram(folder: Path, name: str, data: bytes) -> None:
+def send_datagram(folder: str | Path, name: str, data: bytes) -> None:
     """Send a datagram to a name in a folder. OSError when nobody is there, or the queue is full."""
-    path = str(folder / name)
+    path = os.path.join(folder, name)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
@@ -87,7 +87,7 @@ def send_datagram(folder: Path, name: str, data: bytes) -> None:
             _send_from_inside(sender, data, folder, name)
 
 
-def _send_from_inside(sender: socket.socket, data: bytes, folder: Path, name: str) -> None:
+def _send_from_inside(sender: socket.socket, data: bytes, folder: str | Path, name: str) -> None:
     """Send by a short name: the path of the folder is longer than a socket address."""
     here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
     try:

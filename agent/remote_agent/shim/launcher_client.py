@@ -94,7 +94,7 @@ class LauncherClient:
         if self._control is not None:
             self._control.send(json.dumps({"v": VERSION, "shims": shims}).encode())
 
-    def request(self, directory: Path, secrets: Mapping[str, str] | None = None) -> None:
+    def request(self, directory: str | Path, secrets: Mapping[str, str] | None = None) -> None:
         """Have a shim run the attempt in this directory, as soon as one is free.
 
         `secrets` are the values of the variables that its order names as such. They go through
@@ -122,7 +122,7 @@ class LauncherClient:
             if payload is not None:
                 os.close(payload)
 
-    def _start_alone(self, directory: Path, payload: int | None) -> subprocess.Popen[bytes]:
+    def _start_alone(self, directory: str | Path, payload: int | None) -> subprocess.Popen[bytes]:
         command = shim_command("run", str(directory), *([] if payload is None else ["secrets"]))
         env, soft = shim_environment(os.environ, self._hidden), self._descriptors
         return start_detached(command, env, self._log, descriptors=soft, stdin=payload)
@@ -140,12 +140,12 @@ class LauncherClient:
         self._process = self._alone = None
 
 
-def tell(directory: Path, message: dict[str, object]) -> bool:
+def tell(directory: str | Path, message: dict[str, object]) -> bool:
     """Send a control message to the shim that runs this attempt; False when nobody listens.
 
     It names the attempt: a shim that has gone on to the next one must not take it for that one's.
     """
-    body = json.dumps({"v": VERSION, "k": directory.name, **message}).encode()
+    body = json.dumps({"v": VERSION, "k": os.path.basename(directory), **message}).encode()
     try:
         send_datagram(directory, CONTROL, body)
     except OSError:

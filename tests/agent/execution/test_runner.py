@@ -328,7 +328,7 @@ async def test_an_end_that_comes_with_its_record_needs_no_look(world):
 
 async def test_an_end_that_comes_with_its_start_says_both(world):
     key = world.store("sleep 60")
-    world.runner._watched[key] = stopping.RunningAttempt(world.journal.path(key))
+    world.runner._watched[key] = stopping.RunningAttempt(world.journal.directory(key))
     body = lost("", 0, 0, None) | {"exit_code": 3, "end_reason": "exit", "started_at": 2.5}
     written = json.dumps(body).encode()
     world.runner._heard(Notification(key, "ended", pid=7, at=2.5, written=written))

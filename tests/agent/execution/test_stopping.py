@@ -29,7 +29,7 @@ def test_what_has_not_begun_never_does(tmp_path):
     journal = Journal(config, HostContext("a", os.environ))
     key = new_key()
     journal.store(Offer(attempt=key, spec=CommandSpec(command=["true"])))
-    watched = RunningAttempt(journal.path(key), stop_request=STOP)
+    watched = RunningAttempt(journal.directory(key), stop_request=STOP)
     ended = Stopper(journal).deliver(key, watched, 1.0)
     assert ended is not None and ended.end_detail == "enough; it had not started"
 
@@ -49,18 +49,14 @@ async def test_past_a_shim_that_cannot_be_told(tmp_path, monkeypatch, script, gr
         gone(world.started(key).pid)
 
 
-def test_only_ends_by_force_get_another_reason(tmp_path):
+def test_only_ends_by_force_get_another_reason():
     body = lost("killed by SIGKILL", 0, 0, None) | {"end_reason": "signal", "exit_code": 137}
     ended = ended_from(new_key(), body)
-    assert with_requested_reason(ended, RunningAttempt(tmp_path)) is ended
-    assert with_requested_reason(ended, RunningAttempt(tmp_path, stop_request=STOP)) is ended
-    forced = with_requested_reason(
-        ended, RunningAttempt(tmp_path, stop_request=STOP, forced_at=1.0)
-    )
+    assert with_requested_reason(ended, RunningAttempt("J.1")) is ended
+    assert with_requested_reason(ended, RunningAttempt("J.1", stop_request=STOP)) is ended
+    past_shim = RunningAttempt("J.1", stop_request=STOP, forced_at=1.0)
+    forced = with_requested_reason(ended, past_shim)
     assert forced.end_reason is EndReason.CANCELLED
     assert forced.end_detail == "enough; killed by SIGKILL"
     memory = ended.model_copy(update={"end_reason": EndReason.MEMORY_LIMIT})
-    assert (
-        with_requested_reason(memory, RunningAttempt(tmp_path, stop_request=STOP, forced_at=1.0))
-        is memory
-    )
+    assert with_requested_reason(memory, past_shim) is memory

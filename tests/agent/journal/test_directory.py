@@ -51,9 +51,10 @@ def read(place: Path) -> DirectoryContents:
 
 def write(place: Path, offer: Offer, work: Path | None = None) -> Order:
     order = Order("J.1", ["true"], {"A": "b"}, "/")
-    paths = JobPaths(place, work or place / "work", inside=work is None or work.parent == place)
+    inside = work is None or work.parent == place
+    paths = JobPaths(str(place), str(work or place / "work"), inside=inside)
     files = kinds.plan(offer.spec, paths, Config(state_dir=place)).files
-    write_directory(place, order._asdict(), offer, "boot-1", paths, files)
+    write_directory(str(place), order._asdict(), offer, "boot-1", paths, files)
     return order
 
 
@@ -92,16 +93,16 @@ def test_files_of_the_job(place: Path, offers: Offers, tmp_path: Path) -> None:
 
 
 def test_a_mask_file_is_its_jobs_alone(place: Path, offers: Offers, tmp_path: Path) -> None:
-    paths = JobPaths(place, place / "work")
+    paths = JobPaths(str(place), str(place / "work"))
     order = Order("J.1", ["true"], {}, "/", mask_file=str(place / MASK_FILE))
-    write_directory(place, order._asdict(), offers(), "boot-1", paths)
+    write_directory(str(place), order._asdict(), offers(), "boot-1", paths)
     mode = (place / MASK_FILE).stat().st_mode
     assert stat.S_ISFIFO(mode) and stat.S_IMODE(mode) == 0o600
     home = tmp_path / "jobs" / "J.2"
     home.parent.mkdir()
-    apart = JobPaths(home, home / "work", apart=True)
+    apart = JobPaths(str(home), str(home / "work"), apart=True)
     other = place.with_name("J.2")
-    write_directory(other, order._asdict(), offers(), "boot-1", apart)
+    write_directory(str(other), order._asdict(), offers(), "boot-1", apart)
     assert (home / MASK_FILE).is_fifo() and not (other / MASK_FILE).exists()
 
 
@@ -132,7 +133,7 @@ def test_nothing_is_forced_to_the_disk(
     (spare / ORDER).touch()
     offer = offers(["true"]) if script is None else offers(script=script, shell="bash")
     order = Order("J.1", ["true"], {}, "/", sync=True)
-    paths = JobPaths(place, place / "work")
+    paths = JobPaths(str(place), str(place / "work"))
     files = kinds.plan(offer.spec, paths, Config(state_dir=place)).files
 
     def forced(descriptor: int) -> None:
@@ -140,7 +141,7 @@ def test_nothing_is_forced_to_the_disk(
 
     monkeypatch.setattr(os, "fsync", forced)
     monkeypatch.setattr(os, "fdatasync", forced)
-    write_directory(place, order._asdict(), offer, "boot-1", paths, files, str(spare))
+    write_directory(str(place), order._asdict(), offer, "boot-1", paths, files, str(spare))
     assert read(place).offer == offer
 
 

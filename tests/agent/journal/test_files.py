@@ -39,7 +39,7 @@ def test_places(
     folders: tuple[str, ...],
 ) -> None:
     files = made(tmp_path, separate, tmp_path / "w" if elsewhere else None)
-    places = files.paths(tmp_path / "attempts" / str(KEY))
+    places = files.paths(str(tmp_path / "attempts" / str(KEY)))
     assert (places.home, places.work) == (tmp_path / home, tmp_path / work)
     assert (places.apart, places.inside) == (separate, separate or not elsewhere)
     assert files.folders == folders

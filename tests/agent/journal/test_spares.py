@@ -39,7 +39,7 @@ def settled(root: Path, clean: object = True) -> Path:
 
 def keep(spares: SpareDirectories, path: Path) -> bool:
     with Folder(path) as folder:
-        return spares.keep(path, folder, str(path.parent / "log"))
+        return spares.keep(str(path), folder, str(path.parent / "log"))
 
 
 def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectories) -> None:
@@ -70,7 +70,7 @@ def test_a_log_that_cannot_be_moved_stays(tmp_path: Path, spares: SpareDirectori
     path = settled(tmp_path)
     (path / LIVE).write_text("printed")
     with Folder(path) as folder:
-        assert not spares.keep(path, folder, str(tmp_path / "gone" / "log"))
+        assert not spares.keep(str(path), folder, str(tmp_path / "gone" / "log"))
     assert (path / LIVE).read_text() == "printed"
 
 
@@ -291,10 +291,10 @@ def test_what_took_its_place_meanwhile_is_not_used(
 ) -> None:
     path = settled(tmp_path)
 
-    def swapped(old: Path, new: Path) -> None:
-        old.rename(tmp_path / "moved")
-        old.mkdir()
-        (old / ORDER).write_text("of a living process")
+    def swapped(old: str, new: str) -> None:
+        os.rename(old, tmp_path / "moved")
+        os.mkdir(old)
+        Path(old, ORDER).write_text("of a living process")
         os.rename(old, new)
 
     monkeypatch.setattr(module, "rename", swapped)

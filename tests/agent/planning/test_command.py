@@ -14,7 +14,7 @@ from remote_agent.planning.work import Work, WorkFile
 from remote_protocol.spec import CommandSpec
 
 HOME = Path("/state/attempts/J.1")
-PATHS = JobPaths(HOME, HOME / "work")
+PATHS = JobPaths(str(HOME), str(HOME / "work"))
 SCRIPT = "/state/attempts/J.1/script"
 
 

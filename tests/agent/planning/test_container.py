@@ -16,7 +16,7 @@ from remote_agent.sections import ContainersPart
 from remote_protocol.spec import ContainerSpec
 
 HOME = Path("/state/attempts/J.1")
-PATHS = JobPaths(HOME, HOME / "work")
+PATHS = JobPaths(str(HOME), str(HOME / "work"))
 CONFIG = Config(state_dir=Path("/state"))
 
 

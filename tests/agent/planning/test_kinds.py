@@ -19,7 +19,7 @@ from tests.support.extensions import installed, toy
 
 __all__ = ["toy"]
 
-PATHS = JobPaths(Path("/a"), Path("/a/work"))
+PATHS = JobPaths("/a", "/a/work")
 CONFIG = Config(state_dir=Path("/state"))
 
 

@@ -31,7 +31,7 @@ ENVIRON = {"PATH": "/bin", "HOME": "/h", "REMOTE_AGENT_TOKEN": "rat_x", "SECRET"
 
 
 def order(offer: Offer, config: Config, cgroup: str | None = None) -> Order:
-    paths = job_paths(DIRECTORY, config.agent.work_dir, None)
+    paths = job_paths(str(DIRECTORY), config.agent.work_dir, None)
     host = HostContext("host-1", ENVIRON, cgroup, 0o027)
     return made_of(offer, plan(offer.spec, paths, config), paths, config, host)
 
@@ -87,12 +87,12 @@ def test_where_it_works(offers: Offers, config: Config) -> None:
     there = config.model_copy(update={"agent": agent})
     made = order(offers(), there)
     assert made.cwd == made.env["REMOTE_WORK_DIR"] == "/scratch/J.1"
-    assert job_paths(DIRECTORY, Path("/scratch"), None).work == Path("/scratch/J.1")
+    assert job_paths(str(DIRECTORY), Path("/scratch"), None).work == Path("/scratch/J.1")
 
 
 def test_where_its_outputs_are(offers: Offers, config: Config) -> None:
     assert order(offers(), config).home is None, "in the attempt's directory"
-    paths = job_paths(DIRECTORY, None, Path("/state/jobs"))
+    paths = job_paths(str(DIRECTORY), None, Path("/state/jobs"))
     host = HostContext("host-1", {})
     made = made_of(offers(), Work(["true"]), paths, config, host)
     assert made.home == "/state/jobs/J.1"
@@ -151,7 +151,7 @@ def test_all_that_a_planner_wants_is_in_the_order(offers: Offers, config: Config
         secrets=("TOKEN",),
         filter="mask",
     )
-    paths = job_paths(DIRECTORY, None, None)
+    paths = job_paths(str(DIRECTORY), None, None)
     made = made_of(offers(), work, paths, config, HostContext("host-1", ENVIRON))
     assert (made.argv, made.workload, made.options) == (["run"], "container", work.options)
     assert (made.payload, made.secrets, made.filter) == (b"hello", ["TOKEN"], "mask")
@@ -182,7 +182,7 @@ def test_secrets_as_files_need_a_place_in_memory(offers: Offers, config: Config)
     offer = offers(secrets=["A", "B"], secret_files=["B"], env={"U": "${B}"})
     with pytest.raises(ValueError, match="for want of a file system in memory"):
         order(offer, config)
-    paths = job_paths(DIRECTORY, None, None)
+    paths = job_paths(str(DIRECTORY), None, None)
     host = HostContext("host-1", ENVIRON, secret_prefix="/dev/shm/remote-agent-0-")
     made = made_of(offer, Work(["x"]), paths, config, host)
     assert (made.secrets, made.secret_files) == (["A", "U"], ["B"])
@@ -195,7 +195,7 @@ def test_a_virtual_environment_goes_first_in_the_path(offers: Offers) -> None:
     assert module.venv_variables(None, {"PATH": "/bin"}) == {}
     given = module.venv_variables("/opt/a", {"PATH": "/bin"})
     assert given == {"VIRTUAL_ENV": "/opt/a", "PATH": "/opt/a/bin:/bin"}
-    config, paths = Config(state_dir=Path("/state")), job_paths(Path("/state/J.1"), None, None)
+    config, paths = Config(state_dir=Path("/state")), job_paths("/state/J.1", None, None)
     host = HostContext("host-1", {"PATH": "/bin"})
     made = made_of(offers(), Work(["x"], venv="/opt/a"), paths, config, host)
     assert (made.env["PATH"], made.env["VIRTUAL_ENV"]) == ("/opt/a/bin:/bin", "/opt/a")
@@ -240,7 +240,7 @@ def test_an_order_is_written_whatever_is_in_its_environment(offers: Offers, conf
 
 
 def test_an_order_has_only_what_is_not_as_for_most_jobs(offers: Offers, config: Config) -> None:
-    paths = job_paths(DIRECTORY, None, None)
+    paths = job_paths(str(DIRECTORY), None, None)
     terms = terms_of(config, HostContext("host-1", ENVIRON))
     made = make_order(offers(), Work(["x"]), paths, terms)
     assert made == unusual(made)

@@ -17,7 +17,7 @@ from remote_agent.values import UserRange
 from remote_protocol.spec import PythonSpec
 
 HOME = Path("/state/attempts/J.1")
-PATHS = JobPaths(HOME, HOME / "work")
+PATHS = JobPaths(str(HOME), str(HOME / "work"))
 
 
 def planned(config: dict[str, Any] | None = None, **spec: Any) -> Work:

@@ -136,9 +136,9 @@ class DatagramSocket:
             os.unlink(self._path)
 
 
-def send_datagram(folder: Path, name: str, data: bytes) -> None:
+def send_datagram(folder: str | Path, name: str, data: bytes) -> None:
     """Send a datagram to a name in a folder. OSError when nobody is there."""
-    to = _address(str(folder / name))
+    to = _address(os.path.join(folder, name))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         sender.sendto(to.key.encode() + data, to.place)
