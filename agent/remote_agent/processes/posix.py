@@ -40,8 +40,9 @@ _SPAWNS: Final = sys.platform == "linux"
 _PLACE: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _EMPTY_INPUT: Final = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
 _LAST_STREAM: Final = 2
-_IGNORED: Final = (signal.SIGPIPE, signal.SIGXFSZ)
-"""What Python ignores, and no job shall."""
+_SIGNALS: Final = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+"""All that a process can ignore, as Python does some: no job shall. Of each that is not named the C
+library asks the kernel first, in each new process (posix_spawn(3) of glibc)."""
 
 
 def spawn(
@@ -120,7 +121,7 @@ def _spawn_known(
             env,
             file_actions=streams,
             setsid=True,
-            setsigdef=_IGNORED,
+            setsigdef=_SIGNALS,
         )
     finally:
         if former is not None:

@@ -72,6 +72,19 @@ def test_a_job_has_what_its_order_says_and_nothing_of_its_shim(
         os.close(stdin)
 
 
+def test_a_job_ignores_no_signal_that_its_shim_ignores(
+    pipe: tuple[int, int], tmp_path: Path
+) -> None:
+    former = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    try:
+        program = ["grep", "^SigIgn", "/proc/self/status"]
+        os.waitpid(spawn(program, ENV, str(tmp_path), (pipe[1], pipe[1])), 0)
+    finally:
+        signal.signal(signal.SIGUSR2, former)
+    ignored = int(os.read(pipe[0], 4096).split()[1], 16)
+    assert not ignored & 1 << signal.SIGUSR2 - 1
+
+
 def test_a_job_that_closes_the_place_of_its_shim_is_started_once(
     pipe: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
