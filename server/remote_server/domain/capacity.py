@@ -49,7 +49,10 @@ class AgentSlot:
     def has_labels(self, labels: Iterable[tuple[str, str]]) -> bool:
         """Whether it has all these labels."""
         own = self.labels
-        return all(own.get(key) == value for key, value in labels)
+        for key, value in labels:  # noqa: SIM110 - a generator costs more than the labels of a job
+            if own.get(key) != value:
+                return False
+        return True
 
     def could_run(self, demand: Demand) -> bool:
         """Whether it would take such a job if it held none."""
@@ -70,6 +73,8 @@ class Share:
     """Jobs without a weight of their own."""
     weighted: Fraction = Fraction(0)
     """Sum of the other jobs' weights."""
+    kept: bool = False
+    """What is left of it is for a job that waits for more: nobody else gets it in this pass."""
 
     def take(self, weight: float | None) -> None:
         """One more job."""
@@ -122,7 +127,12 @@ def shares_of(slot: AgentSlot) -> dict[str, Share]:
     """The classes of an agent with what its leases take of them."""
     shares = {name: Share(size) for name, size in slot.capacity.items()}
     for queue, weight in slot.leases.values():
-        share = shares.get(slot.class_of(queue))
+        share = share_of(shares, queue)
         if share is not None:
             share.take(weight)
     return shares
+
+
+def share_of(shares: Mapping[str, Share], queue: str) -> Share | None:
+    """That of an agent's classes which a queue's jobs belong to (`AgentSlot.class_of`)."""
+    return shares.get(queue) or shares.get(DEFAULT_CLASS)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from remote_server.domain.capacity import AgentSlot, Share, shares_of
+from remote_server.domain.capacity import AgentSlot, Share, share_of, shares_of
 from remote_server.domain.model import Demand, Waiting
 from remote_server.domain.ready_demands import ROOM, Lack
 
@@ -21,13 +21,12 @@ _FEW: Final = 64
 
 
 class _Member:
-    __slots__ = ("given", "labels", "name", "queues", "reserved", "shares", "slot", "version")
+    __slots__ = ("given", "labels", "name", "queues", "shares", "slot", "version")
 
     def __init__(self, slot: AgentSlot) -> None:
         self.name = slot.name
         self.given = 0
         self.version = 0
-        self.reserved: set[str] = set()
         self.renew(slot)
 
     def renew(self, slot: AgentSlot) -> None:
@@ -38,7 +37,7 @@ class _Member:
         self.shares = shares_of(slot)
 
     def share(self, queue: str) -> Share | None:
-        return self.shares.get(self.slot.class_of(queue))
+        return share_of(self.shares, queue)
 
 
 _Entry = tuple[float, int, str, int]
@@ -142,7 +141,7 @@ class Fleet:
         """
         given: list[tuple[str, str]] = []
         hopeless: set[Demand] = set()
-        reserved: list[_Member] = []
+        reserved: list[Share] = []
         for job in waiting:
             demand = job.demand
             if demand in hopeless:
@@ -157,12 +156,13 @@ class Fleet:
                 continue
             hopeless.add(demand)
             # Agents that are full now have nothing that could be kept free.
-            kept = self._first(demand, lambda share: True)
-            if kept is not None:
-                kept.reserved.add(kept.slot.class_of(demand.queue))
-                reserved.append(kept)
-        for member in reserved:
-            member.reserved.clear()
+            emptiest = self._first(demand, lambda share: True)
+            share = None if emptiest is None else emptiest.share(demand.queue)
+            if share is not None:
+                share.kept = True
+                reserved.append(share)
+        for share in reserved:
+            share.kept = False
         return given
 
     def _take(self, demand: Demand, avoid: Collection[str]) -> _Member | None:
@@ -206,14 +206,12 @@ class Fleet:
             if member is None or member.version != entry[3]:
                 heappop(heap)
                 continue
-            slot = member.slot
-            kind = slot.class_of(demand.queue)
-            share = member.shares.get(kind)
+            share = member.share(demand.queue)
             if (
                 share is not None
+                and not share.kept
                 and member.name not in avoid
-                and kind not in member.reserved
-                and slot.has_labels(demand.labels)
+                and member.slot.has_labels(demand.labels)
                 and fits(share)
             ):
                 found = member
@@ -236,9 +234,9 @@ class Fleet:
             share = member.share(demand.queue)
             if (
                 share is not None
+                and not share.kept
                 and not share.full
                 and member.slot.eligible
-                and member.slot.class_of(demand.queue) not in member.reserved
                 and member.slot.has_labels(demand.labels)
                 and fits(share)
             ):
