@@ -67,8 +67,8 @@ def ulid_to_bytes(text: str) -> bytes:
 
 
 def ulid_milliseconds(text: str) -> int:
-    """Unix time in milliseconds at which a ULID was made."""
-    return int.from_bytes(ulid_to_bytes(text)[:6], "big")
+    """Unix time in milliseconds at which a ULID was made: what its first ten digits say."""
+    return int(text[:10].encode("ascii").translate(_DIGITS), 32)
 
 
 def _too_large() -> bytes:

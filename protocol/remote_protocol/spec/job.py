@@ -77,8 +77,12 @@ class OnReturn(StrEnum):
     KEEP_REPLACEMENT = "keep_replacement"
 
 
-class _Part(BaseModel):
+class _Part(BaseModel):  # noqa: PLW1641 - pydantic makes `__hash__`
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    def __eq__(self, other: object) -> bool:
+        # Each job that is written is compared with the defaults of its fields, which most have.
+        return self is other or super().__eq__(other)
 
 
 class OnDisconnect(_Part):

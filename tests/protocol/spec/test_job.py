@@ -72,6 +72,14 @@ def test_a_mistake_is_named(fields: dict[str, Any], words: str) -> None:
         spec(**fields)
 
 
+def test_parts_are_equal_by_their_values_and_hashed_so() -> None:
+    first, second = (spec(on_disconnect={"lost_after": "2m"}) for _ in range(2))
+    assert first == second and first.on_disconnect is not second.on_disconnect
+    assert len({first.on_disconnect, second.on_disconnect}) == 1
+    assert first != spec() and first.on_disconnect != spec().on_disconnect
+    assert first.on_disconnect != 120
+
+
 def test_other_variables_of_ours_are_free() -> None:
     assert spec(env={"REMOTE_URL": "x", "A.b-c": ""}).env == {"REMOTE_URL": "x", "A.b-c": ""}
 
