@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, insert, literal_column, select
+from sqlalchemy import ColumnElement, Select, bindparam, insert, literal_column, select
 
 from remote_protocol.spec import DEFAULT_QUEUE, JobSpec
 from remote_protocol.states import JobState
@@ -71,14 +71,24 @@ _INSERT_PLACED: Final = insert(jobs).values(
 _INSERT_SPEC: Final = insert(specs).values(
     {name: bindparam(name) for name in ("job", "spec", "excerpt", "bulk")}
 )
-_BY_KEY: Final = (
-    select(jobs.c.id, specs.c.spec, specs.c.bulk)
-    .join_from(jobs, specs, specs.c.job == jobs.c.id)
-    .where(
-        jobs.c.idempotency_key == bindparam("wanted"),
-        jobs.c.submitted_by.is_not_distinct_from(bindparam("submitter")),
+_AT_ONCE: Final = 16
+"""Keys that are looked for by one statement: one for each is most of what a batch reads."""
+
+
+def _by_keys(count: int) -> Select[Any]:
+    wanted: list[ColumnElement[str]] = [bindparam(f"key{number}") for number in range(count)]
+    return (
+        select(jobs.c.idempotency_key, jobs.c.id, specs.c.spec, specs.c.bulk)
+        .join_from(jobs, specs, specs.c.job == jobs.c.id)
+        .where(
+            jobs.c.idempotency_key.in_(wanted),
+            jobs.c.submitted_by.is_not_distinct_from(bindparam("submitter")),
+        )
     )
-)
+
+
+_BY_KEY: Final = _by_keys(1)
+_BY_KEYS: Final = _by_keys(_AT_ONCE)
 _REFUSALS: Final = (Conflict, ContentMissing, JobTooLarge, UnknownAgent, UnknownQueue)
 """What is the matter with one job, and not with the database."""
 
@@ -92,6 +102,14 @@ class NewJob(NamedTuple):
     """The same as it was asked for: it may name no queue."""
     texts: SpecTexts
     demand: Demand
+
+
+class _Keyed(NamedTuple):
+    """A job that has an idempotency key, as it is stored."""
+
+    job: str
+    spec: str
+    bulk: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +143,15 @@ def store_jobs(tx: Transaction, call: Submission) -> list[str | ServerError]:
     waiting: list[dict[str, Any]] = []
     bodies: list[dict[str, object]] = []
     needs: list[tuple[str, dict[str, int]]] = []
-    keyed: dict[str, tuple[str, str, str | None]] = {}
+    keyed = _keyed(tx, call.jobs, submitter)
     for number, (job, spec, asked, texts, needed_of_agent) in enumerate(call.jobs):
         key = spec.idempotency_key
         needed = {ref.digest: ref.size for ref in spec.contents}
         try:
             if number in refused:
                 raise refused[number]
-            first = None
-            if key is not None:
-                first = keyed.get(key) or tx.one(_BY_KEY, {"wanted": key, "submitter": submitter})
-            if first is not None:
-                stored.append(_same(str(key), tuple(first), asked, texts))
+            if key is not None and key in keyed:
+                stored.append(_same(key, keyed[key], asked, texts))
                 continue
             if needed:
                 require_contents(tx, needed, tx.by, repeated=call.repeated)
@@ -146,7 +161,7 @@ def store_jobs(tx: Transaction, call: Submission) -> list[str | ServerError]:
             stored.append(error)
             continue
         if key is not None:
-            keyed[key] = (job, texts.spec, texts.bulk)
+            keyed[key] = _Keyed(job, texts.spec, texts.bulk)
         if needed:
             needs.append((job, needed))
         policy = policy_of(spec)
@@ -179,6 +194,22 @@ def store_jobs(tx: Transaction, call: Submission) -> list[str | ServerError]:
     if rows:
         _audit_submit(tx, rows, call.action, call.detail)
     return stored
+
+
+def _keyed(tx: Transaction, new: Sequence[NewJob], submitter: str | None) -> dict[str, _Keyed]:
+    """The jobs that the same submitter has made with the keys of these, by their keys."""
+    keys = list(dict.fromkeys(one.spec.idempotency_key for one in new))
+    wanted = [key for key in keys if key is not None]
+    found: dict[str, _Keyed] = {}
+    while wanted:
+        count = _AT_ONCE if len(wanted) > 1 else 1
+        some, wanted = wanted[:count], wanted[count:]
+        # What is left over is asked for again: no row comes twice because of that.
+        some += some[:1] * (count - len(some))
+        values = {f"key{number}": key for number, key in enumerate(some)}
+        for row in tx.all(_BY_KEYS if count > 1 else _BY_KEY, values | {"submitter": submitter}):
+            found[row.idempotency_key] = _Keyed(row.id, row.spec, row.bulk)
+    return found
 
 
 def _row(
@@ -239,7 +270,7 @@ def _audit_submit(
     tx.audit(action, "job", str(first["id"]), said)
 
 
-def _same(key: str, known: tuple[str, str, str | None], asked: JobSpec, texts: SpecTexts) -> str:
+def _same(key: str, known: _Keyed, asked: JobSpec, texts: SpecTexts) -> str:
     """The job that a key was used for first. Conflict when it was a different one."""
     first, text, bulk = known
     if (text, bulk) == (texts.spec, texts.bulk):

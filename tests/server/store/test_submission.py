@@ -164,3 +164,17 @@ async def test_a_queue_is_looked_up_once_and_missed_when_it_is_gone(store: Store
     with pytest.raises(UnknownQueue):
         await submitted(store, queue="q")
     assert await store._database.write(Elsewhere(known)) == set()
+
+
+async def test_keys_of_many_jobs_are_found_among_those_of_one_submitter(store: Store) -> None:
+    wanted = [spec(idempotency_key=f"k{number}") for number in range(40)]
+    others = await store.submit(wanted, NOW, BY)
+    first = await store.submit(wanted[3:37], NOW)
+    assert not {job.id for job in first} & {job.id for job in others}
+    mixed = [wanted[36], spec(), *wanted[:36], spec(idempotency_key="new"), *wanted[35:]]
+    second = await store.submit(mixed, NOW)
+    by_key = {job.spec.idempotency_key: job.id for job in first}
+    known = [by_key.get(job.spec.idempotency_key, job.id) for job in second]
+    assert [job.id for job in second] == known
+    assert second[0].id == first[-1].id and len({job.id for job in second}) == 42
+    assert len((await store.jobs(limit=500))[0]) == 40 + 34 + 8
