@@ -146,7 +146,7 @@ def recorded() -> Iterator[Asked]:
 
     def noting(original: Any) -> Any:
         def read(self: Any, statement: Any, parameters: Any = NOTHING) -> Any:
-            compiled = transaction.STATEMENTS(statement)
+            compiled = transaction.STATEMENTS[statement]
             found.setdefault(compiled.text, compiled.place(parameters))
             return original(self, statement, parameters)
 

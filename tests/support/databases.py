@@ -59,7 +59,7 @@ def sqlite_connection(store: Store) -> sqlite3.Connection:
 
 def sqlite_plan(store: Store, statement: ClauseElement, parameters: Mapping[str, object]) -> str:
     """How SQLite would carry out a statement."""
-    compiled = STATEMENTS(statement)
+    compiled = STATEMENTS[statement]
     rows = sqlite_connection(store).execute(
         f"EXPLAIN QUERY PLAN {compiled.text}", compiled.place(parameters)
     )

@@ -43,18 +43,17 @@ class Compiled(NamedTuple):
         return self.text + f", {self.row_of_values}" * (count - 1)
 
 
-class Statements:
-    """Statements by what they were built as."""
+class Statements(dict[ClauseElement, Compiled]):
+    """The SQL of statements that are constants of modules, by what they were built as; a mapping,
+    because each execution looks one up."""
 
     def __init__(self, dialect: Dialect) -> None:
+        super().__init__()
         self._dialect = dialect
-        self._known: dict[ClauseElement, Compiled] = {}
 
-    def __call__(self, statement: ClauseElement) -> Compiled:
-        """The SQL of a statement that is a module's constant."""
-        found = self._known.get(statement)
-        if found is None:
-            found = self._known[statement] = self._compile(statement)
+    def __missing__(self, statement: ClauseElement) -> Compiled:
+        """Compile a statement that is asked for the first time."""
+        found = self[statement] = self._compile(statement)
         return found
 
     def _compile(self, statement: ClauseElement) -> Compiled:

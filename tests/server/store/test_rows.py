@@ -40,7 +40,7 @@ def test_an_agent_survives_its_row() -> None:
     row = agent_row(agent)
     assert set(row) == set(agents.c.keys())
     values = [row[column.name] for column in SELECT_AGENT.selected_columns]
-    assert agent_from(STATEMENTS(SELECT_AGENT).row(values)) == agent
+    assert agent_from(STATEMENTS[SELECT_AGENT].row(values)) == agent
 
 
 def test_small_specifications_are_remembered_for_a_while() -> None:

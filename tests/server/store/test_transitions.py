@@ -316,7 +316,7 @@ async def test_what_is_written_for_every_job_makes_no_temporary_table(sqlite_sto
     every = [getattr(transitions, name) for name in ("_ACCEPT", "_RUN", "_START_JOB")]
     every += [transitions._END, transitions._END_JOB, assignment._GIVE, assignment._NEW_ATTEMPT]
     for statement in [*every, ports.INSERT_TIMELINE, ports.INSERT_UNASKED]:
-        compiled = STATEMENTS(statement)
+        compiled = STATEMENTS[statement]
         rows = sqlite_connection(sqlite_store).execute(
             f"EXPLAIN {compiled.text}", (None,) * len(compiled.names)
         )

@@ -47,13 +47,13 @@ class PostgresReader(Reader):
 
     def one(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> Row | None:
         """The first row, None when there is none."""
-        compiled = STATEMENTS(statement)
+        compiled = STATEMENTS[statement]
         rows = self._rows(compiled.text, compiled.place(parameters))
         return compiled.row(rows[0]) if rows else None
 
     def all(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> list[Row]:
         """All rows."""
-        compiled = STATEMENTS(statement)
+        compiled = STATEMENTS[statement]
         return list(map(compiled.row, self._rows(compiled.text, compiled.place(parameters))))
 
     def plain(self, text: str) -> list[tuple[Any, ...]]:
@@ -116,7 +116,7 @@ class PostgresTransaction(PostgresReader, Transaction):
     def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
         """Execute; a refusal may show later."""
         self.wrote = True
-        compiled = STATEMENTS(statement)
+        compiled = STATEMENTS[statement]
         try:
             if self._pipeline is not None:
                 self._pipeline.send(compiled.text, compiled.place(parameters))
@@ -127,7 +127,7 @@ class PostgresTransaction(PostgresReader, Transaction):
 
     def changed(self, statement: ClauseElement, parameters: Parameters) -> int:
         """Execute and wait; the number of rows that were changed."""
-        compiled = STATEMENTS(statement)
+        compiled = STATEMENTS[statement]
         try:
             if self._pipeline is not None:
                 sent = self._pipeline.send(compiled.text, compiled.place(parameters))

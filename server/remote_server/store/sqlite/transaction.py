@@ -61,7 +61,7 @@ class SqliteReader(Reader):
 
     def one(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> Row | None:
         """The first row, None when there is none."""
-        compiled = self._statements(statement)
+        compiled = self._statements[statement]
         try:
             row = self._connection.execute(compiled.text, compiled.place(parameters)).fetchone()
         except sqlite3.Error as error:
@@ -70,7 +70,7 @@ class SqliteReader(Reader):
 
     def all(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> list[Row]:
         """All rows."""
-        compiled = self._statements(statement)
+        compiled = self._statements[statement]
         try:
             found = self._connection.execute(compiled.text, compiled.place(parameters))
             return list(map(compiled.row, found))
@@ -115,7 +115,7 @@ class SqliteTransaction(SqliteReader, Transaction):
     def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
         """Execute."""
         self.wrote = True
-        compiled = self._statements(statement)
+        compiled = self._statements[statement]
         try:
             self._connection.execute(compiled.text, compiled.place(parameters))
         except sqlite3.Error as error:
@@ -123,7 +123,7 @@ class SqliteTransaction(SqliteReader, Transaction):
 
     def changed(self, statement: ClauseElement, parameters: Parameters) -> int:
         """Execute; the number of rows that were changed."""
-        compiled = self._statements(statement)
+        compiled = self._statements[statement]
         try:
             count = self._connection.execute(compiled.text, compiled.place(parameters)).rowcount
         except sqlite3.Error as error:
@@ -137,7 +137,7 @@ class SqliteTransaction(SqliteReader, Transaction):
             self.run(statement, parameters[0])
             return
         self.wrote = True
-        compiled = self._statements(statement)
+        compiled = self._statements[statement]
         rows = list(map(compiled.place, parameters))
         try:
             done = self._insert(compiled, rows) if compiled.row_of_values else 0
