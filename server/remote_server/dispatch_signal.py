@@ -18,6 +18,9 @@ class DispatchSignal:
         self.awake = True
         """There may be something to do now."""
         self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ends = 0.0
+        """When the present wait is over in any case, by the loop's clock."""
 
     def wake(self, agent: str | None = None) -> None:
         """Something changed: jobs are ready, or an agent's link, slots or eligibility. Say which
@@ -47,13 +50,30 @@ class DispatchSignal:
             return
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
-        timer = loop.call_later(seconds, self._timed_out)
+        self._ends = loop.time() + seconds
+        # Most waits end at once: one timer looks after many of them.
+        if self._timer is None or self._timer.when() > self._ends:
+            self._look_at(self._ends)
         try:
             await self._waiter
+        except asyncio.CancelledError:
+            self._look_at(None)
+            raise
         finally:
-            timer.cancel()
             self._waiter = None
 
-    def _timed_out(self) -> None:
-        self.everything = True
-        self.wake()
+    def _look_at(self, time: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = None if time is None else loop.call_at(time, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if asyncio.get_running_loop().time() < self._ends:
+            self._look_at(self._ends)
+        else:
+            self.everything = True
+            self.wake()

@@ -246,14 +246,14 @@ class Dispatcher:
         wall = self._clock.wall()
         # In its place among other writes at once: it shares the commit of what has led to it.
         storing = asyncio.ensure_future(self._store.assign(pairs, wall, offers.written, urgency))
-        storing.add_done_callback(offers.settle)
         storing.add_done_callback(partial(self._stored, offers))
         if urgency is Urgency.COMMIT:
             await asyncio.wait((storing,))
         return await offers.sent
 
-    def _stored(self, offers: PassOffers, _: object) -> None:
+    def _stored(self, offers: PassOffers, storing: asyncio.Future[Sequence[Lease]]) -> None:
         """It is known what became of a pass."""
+        offers.settle(storing)
         if offers.missed:
             self._missed += offers.missed
             self.signal.wake()

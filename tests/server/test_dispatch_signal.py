@@ -46,3 +46,22 @@ async def test_time_makes_everything_stale() -> None:
     signal = quiet()
     await signal.wait(0.001)
     assert signal.everything and signal.awake
+
+
+async def test_a_wait_lasts_as_long_as_it_says_whatever_former_ones_said() -> None:
+    signal, loop = quiet(), asyncio.get_running_loop()
+
+    async def woken_at_once(seconds: float) -> None:
+        loop.call_soon(signal.wake)
+        await signal.wait(seconds)
+        assert not signal.everything
+        signal.awake = False
+
+    await woken_at_once(0.001)
+    began = loop.time()
+    await signal.wait(0.05)
+    assert signal.everything and loop.time() - began >= 0.05
+    signal.awake = signal.everything = False
+    await woken_at_once(3600)
+    await signal.wait(0.001)
+    assert signal.everything
