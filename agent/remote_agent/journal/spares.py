@@ -141,8 +141,11 @@ class SpareDirectories:
             if names - _OTHERS != self._names:
                 return False
             # Plain files of ours, which shall be nobody's through a second name.
-            for file in _FILES:
+            for file in (EXIT, ORDER):
                 files.append(folder.open(file, CHANGE))
+            if folder.length(STARTED):
+                # Of a job that ran for a while: others leave it as it was.
+                files.append(folder.open(STARTED, CHANGE))
             if not _is_clean(files[0], name):
                 return False
             empty = self._emptiness(folder, known, shows)

@@ -204,6 +204,12 @@ class Folder(Entries):
         self._check(name, self.look(name))
         os.utime(name, dir_fd=self.descriptor, follow_symlinks=False)
 
+    def length(self, name: str) -> int:
+        """Bytes in a plain file in it. UnexpectedEntry when it is none."""
+        found = self.look(name)
+        self._check(name, found)
+        return found.st_size
+
     def rename(self, name: str, other: str) -> None:
         here = self.descriptor
         try:

@@ -42,8 +42,12 @@ def keep(spares: SpareDirectories, path: Path) -> bool:
         return spares.keep(str(path), folder, str(path.parent / "log"))
 
 
-def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectories) -> None:
+@pytest.mark.parametrize("pids", ["", "of a job that ran for a while"])
+def test_a_clean_directory_is_used_again(
+    tmp_path: Path, spares: SpareDirectories, pids: str
+) -> None:
     path = settled(tmp_path)
+    (path / STARTED).write_text(pids)
     inode = path.stat().st_ino
     assert keep(spares, path) and not path.exists()
     spare = Path(spares.take("J.2") or "none")

@@ -166,6 +166,17 @@ def test_a_file_of_somebody_else_is_odd(tmp_path: Path) -> None:
         folder.open("log", files.READ)
 
 
+def test_the_length_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "three").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("three")
+    with Folder(tmp_path) as folder:
+        assert folder.length("three") == 3
+        with pytest.raises(UnexpectedEntry):
+            folder.length("link")
+        with pytest.raises(FileNotFoundError):
+            folder.length("absent")
+
+
 def test_the_time_of_a_file(tmp_path: Path) -> None:
     with Folder(tmp_path) as folder:
         assert folder.changed_at("mark") is None

@@ -241,6 +241,10 @@ class Folder(Entries):
         """Have a file in it be changed now."""
         os.utime(self.here(name))
 
+    def length(self, name: str) -> int:
+        """Bytes in a file in it."""
+        return self.look(name).st_size
+
     def rename(self, name: str, other: str) -> None:
         rename(self.here(name), self.here(other))
 
