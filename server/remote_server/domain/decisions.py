@@ -245,7 +245,7 @@ def _returned(key: AttemptId, snapshot: Snapshot, now: float) -> Decision | None
 
 def _finished(key: AttemptId, snapshot: Snapshot, change: Finished, now: float) -> Decision:
     ended = change.ended
-    started, events = snapshot.started_at, list[NewEvent]()
+    started, events = snapshot.started_at, []
     if started is None and ended.started_at is not None:
         # Of a short job, no start is reported but by its end; or that report was lost.
         started = _within(ended.started_at, snapshot, now)
