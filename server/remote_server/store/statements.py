@@ -72,7 +72,10 @@ def placer(names: Sequence[str]) -> Place:
     """What puts values into the order of these names."""
     if len(names) > 1:
         return itemgetter(*names)
-    return lambda values: tuple(values[name] for name in names)
+    if names:
+        (only,) = names
+        return lambda values: (values[only],)
+    return lambda values: ()
 
 
 def _repeatable(statement: ClauseElement, text: str) -> str:
