@@ -139,6 +139,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         services.streams.committed,
         services.followers.committed,
         services.gauges.committed,
+        services.gauges.counted,
         services.history.committed,
         inputs.committed,
         sender.committed,

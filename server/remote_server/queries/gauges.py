@@ -16,7 +16,7 @@ from remote_protocol.ids import ulid_milliseconds
 from remote_protocol.metrics import Family, Sample, single
 from remote_protocol.states import AgentState, JobState
 from remote_server.disk.reserve import Reserve
-from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.change_set import ChangeSet, hears
 from remote_server.domain.model import Queue
 from remote_server.logs import Logs
 from remote_server.queries.fleet import HELD, FleetReader, Member
@@ -78,8 +78,12 @@ class Gauges:
         self.relayed = RelayCounters(relays)
 
     def committed(self, changes: ChangeSet) -> None:
-        """Count what a commit changed."""
+        """Measure a commit."""
         self.commits.observe(changes.seconds)
+
+    @hears("end_counts", "webhook_counts", "failures", "started")
+    def counted(self, changes: ChangeSet) -> None:
+        """Count what a commit changed."""
         for (queue, reason), count in changes.end_counts.items():
             self.ended.add(count, queue, reason)
         for outcome, count in changes.webhook_counts.items():
