@@ -102,6 +102,8 @@ class ChangeSet:
     given_up = Made[dict[AttemptId, tuple[str, str]]](dict)
     """Leases that the server gave up: whose, and why. Their agents must kill what they have. It is
     told here and not by whoever wrote it, so that no hello that was answered since is meant."""
+    given_again = Made[dict[AttemptId, str]](dict)
+    """Attempts that were withdrawn before, and are given under the same number: to which agents."""
     groups = Made[dict[str, GroupNews]](dict)
     """Groups that are new, or of which a member changed its state."""
     held = Made[dict[tuple[str, str], Held | None]](dict)
@@ -156,12 +158,23 @@ class ChangeSet:
         self.deferred_until = until if known is None else min(known, until)
         self.queued = True
 
+    def give_again(self, key: AttemptId, agent: str) -> None:
+        """An agent gets an attempt that was withdrawn. If it was the same agent's and this commit
+        withdrew it, there is nothing to tell: the agent may have heard of the new offer already."""
+        self.given_again[key] = agent
+        holder = self.given_up.get(key)
+        if holder is not None and holder[0] == agent:
+            del self.given_up[key]
+
     def merge(self, other: ChangeSet) -> None:
         """Add what a later operation of the same commit changed."""
         for name, theirs in vars(other).items():
             mine = getattr(self, name)
             if name in _COUNTS:
                 add_counts(mine, theirs)
+            elif name == "given_again":
+                for key, agent in theirs.items():
+                    self.give_again(key, agent)
             elif isinstance(theirs, list):
                 mine.extend(theirs)
             elif isinstance(theirs, set | dict):

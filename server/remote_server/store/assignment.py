@@ -154,6 +154,7 @@ def give(tx: Transaction, job: str, agent: str, now: float, unknown: bool) -> Gi
     }
     if row.reuse_withdrawn:
         tx.run(_SAME_ATTEMPT, attempt | {"at_job": job, "at_number": number})
+        tx.changes.give_again(AttemptId(job, number), agent)
     else:
         tx.run(_NEW_ATTEMPT, attempt | {"job": job, "number": number, "queue": row.queue})
     if is_told((row.refusals or 0) + 1):

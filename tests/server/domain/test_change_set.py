@@ -32,6 +32,7 @@ FILLED: dict[str, Any] = {
     "failures": {"q": 1},
     "cancels": {KEY: Cancel("a", EndReason.CANCELLED, "enough")},
     "given_up": {KEY: ("a", "j")},
+    "given_again": {AttemptId("k", 1): "a"},
     "groups": {"g": GroupNews(1, True, False)},
     "held": {("g", "a"): Held("j", 5.0)},
     "stopping": {"g"},
@@ -76,6 +77,20 @@ def test_counts_add_up_and_the_earliest_time_wins() -> None:
     assert total.ready_counts == {"d": 0, "e": 1}
     assert total.deferred_until == 5.0
     assert total.queued, "the dispatcher must be awake then"
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_what_its_agent_has_again_was_not_given_up(merged: bool) -> None:
+    changes, again = ChangeSet(given_up={KEY: ("a", "late")}), ChangeSet()
+    for agent, told in (("b", {KEY: ("a", "late")}), ("a", {})):
+        if merged:
+            again.give_again(KEY, agent)
+            changes.merge(again)
+        else:
+            changes.give_again(KEY, agent)
+        assert changes.given_up == told
+    changes.merge(ChangeSet(given_up={KEY: ("a", "late again")}))
+    assert changes.given_up == {KEY: ("a", "late again")}
 
 
 def test_an_empty_one_is_nothing_to_tell() -> None:

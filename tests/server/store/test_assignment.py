@@ -7,6 +7,7 @@ import json
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Demand
 from remote_server.store import Store
 from remote_server.store.specifications import Specs
@@ -50,6 +51,22 @@ async def test_only_waiting_jobs_are_assigned(store: Store) -> None:
     pairs = [(job, "a") for job in (cancelled, expired, taken, "nothing", good)]
     leases = await store.assign(pairs, NOW + 3)
     assert [lease.key.job for lease in leases] == [good]
+
+
+async def test_who_gets_an_offer_again_by_the_commit_that_took_it_is_not_told_so(
+    store: Store,
+) -> None:
+    """He may have heard of the new offer before that commit, and accepted it."""
+    first, second = await offered(store, "a"), await offered(store, "a")
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
+    taking = asyncio.gather(*(store.withdraw(lease.key, "late", NOW) for lease in (first, second)))
+    await asyncio.sleep(0)
+    # In the same turn of the loop, so that all of it is one transaction.
+    await store.assign([(first.key.job, "a"), (second.key.job, "b")], NOW)
+    await taking
+    assert [changes.given_up for changes in told] == [{second.key: ("a", "late")}]
+    assert {*await store.leases_of("a"), *await store.leases_of("b")} == {first.key, second.key}
 
 
 async def test_two_dispatchers_cannot_give_the_same_job(store: Store) -> None:
