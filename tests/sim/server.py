@@ -117,6 +117,7 @@ class _Store(Store):
         change: Change,
         now: float,
         early: Callable[[Outcome], None] | None = None,
+        heard: Callable[[asyncio.Future[Outcome]], None] | None = None,
     ) -> asyncio.Future[Outcome]:
         kind = type(change).__name__
 
@@ -127,7 +128,7 @@ class _Store(Store):
             elif error is None:
                 self.seen[kind] += 1
 
-        future = super().record(agent, change, now, early)
+        future = super().record(agent, change, now, early, heard)
         future.add_done_callback(count)
         return future
 

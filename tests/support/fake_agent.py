@@ -225,6 +225,10 @@ class FakeAgent:
         """Read nothing any more, so that what the server sends piles up."""
         self._transport().pause_reading()
 
+    def go_on_reading(self) -> None:
+        """Read again."""
+        self._transport().resume_reading()
+
     def _transport(self) -> asyncio.Transport:
         connection = self.socket._conn
         assert connection is not None

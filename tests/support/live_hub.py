@@ -39,6 +39,7 @@ from tests.support.fake_agent import DEADLINE, FakeAgent
 from tests.support.stored import spec
 
 Early = Callable[[Outcome], None] | None
+Heard = Callable[[asyncio.Future[Outcome]], None] | None
 
 
 class ShakyStore(Store):
@@ -49,12 +50,15 @@ class ShakyStore(Store):
     recorded: list[Change]
 
     def record(
-        self, agent: str, change: Change, now: float, early: Early = None
+        self, agent: str, change: Change, now: float, early: Early = None, heard: Heard = None
     ) -> asyncio.Future[Outcome]:
         if self.gate is not None or self.down:
-            return asyncio.ensure_future(self._record(agent, change, now, early))
+            task = asyncio.ensure_future(self._record(agent, change, now, early))
+            if heard is not None:
+                task.add_done_callback(heard)
+            return task
         # As the store does it, in one turn of the loop.
-        return self._noting(agent, change, now, early)
+        return self._noting(agent, change, now, early, heard)
 
     async def _record(self, agent: str, change: Change, now: float, early: Early) -> Outcome:
         if self.gate is not None:
@@ -63,13 +67,13 @@ class ShakyStore(Store):
         return await self._noting(agent, change, now, early)
 
     def _noting(
-        self, agent: str, change: Change, now: float, early: Early
+        self, agent: str, change: Change, now: float, early: Early, heard: Heard = None
     ) -> asyncio.Future[Outcome]:
         def note(done: asyncio.Future[Outcome]) -> None:
             if done.exception() is None:
                 self.recorded.append(change)
 
-        future = super().record(agent, change, now, early)
+        future = super().record(agent, change, now, early, heard)
         future.add_done_callback(note)
         return future
 

@@ -208,9 +208,9 @@ class Executor:
     def _commit(self, record: Record, early: _Early | None = None) -> None:
         # Not a task, which would cost a tenth of what is done for a report.
         owner, change = self._owner, record.change
-        future = owner.store.record(self._carrier.name, change, owner.clock.wall(), early)
-        self.working.add(future)
-        future.add_done_callback(partial(self._committed, record, early))
+        heard = partial(self._committed, record, early)
+        name, now = self._carrier.name, owner.clock.wall()
+        self.working.add(owner.store.record(name, change, now, early, heard))
 
     def _committed(
         self, record: Record, early: _Early | None, future: asyncio.Future[Outcome]

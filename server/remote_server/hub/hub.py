@@ -48,6 +48,7 @@ from remote_server.hub.hello import HelloHandler
 from remote_server.hub.host_loads import HostLoads
 from remote_server.hub.link import Link
 from remote_server.hub.link_timer import LinkTimer
+from remote_server.hub.outbox import Outgoing
 from remote_server.hub.owner import HubTerms
 from remote_server.hub.recovery import Recovery
 from remote_server.hub.socket import Socket
@@ -101,6 +102,8 @@ class Hub:
         self.vault = files.vault
         self.artifacts, self.contents = files.artifacts, files.contents
         self.artifact_rows = store
+        self.outgoing = Outgoing()
+        store.on_told(self.outgoing.send)
         self.terms = terms
         self.loads = HostLoads(clock.boot)
         self.clock = clock

@@ -53,7 +53,7 @@ from remote_server.hub.budget import Budget
 from remote_server.hub.contents import ContentSender
 from remote_server.hub.executor import Executor
 from remote_server.hub.input_sender import InputSender
-from remote_server.hub.outbox import Outbox
+from remote_server.hub.outbox import Outbox, Outgoing
 from remote_server.hub.owner import Owner
 from remote_server.hub.socket import Socket
 from remote_server.logs import LogUnavailable
@@ -75,6 +75,9 @@ _NOTHING: Final = memoryview(b"")
 
 class LinkOwner(Owner, Protocol):
     """The hub: it hears what becomes of its links."""
+
+    outgoing: Outgoing
+    """What waits to be sent by any of them."""
 
     async def hello(self, link: Link, hello: Hello) -> None:
         """Reconcile a hello with the database."""
@@ -113,7 +116,7 @@ class Link:
     def __init__(self, owner: LinkOwner, wire: Socket, token: Token, address: str) -> None:
         self._owner = owner
         self._socket = wire
-        self._outbox = Outbox(wire, self._too_slow, self.end)
+        self._outbox = Outbox(wire, owner.outgoing, self._too_slow, self.end)
         self._executor = Executor(owner, self)
         self.name = token.agent or ""
         self._parts = PartAssembler()

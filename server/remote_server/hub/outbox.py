@@ -1,4 +1,4 @@
-"""What waits to be sent to one agent, and how its WebSocket is closed. Touches that socket only."""
+"""What waits to be sent to agents, and how a WebSocket is closed. Touches their sockets only."""
 
 from __future__ import annotations
 
@@ -24,6 +24,33 @@ _REASON_BYTES: Final = 120
 """RFC 6455 §5.5: a control frame carries 125 bytes, two of them the code."""
 
 
+class Outgoing:
+    """The outboxes that have something to send: they do so when the loop turns, or before, when
+    somebody who knows that there is nothing to add asks for it."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: list[Outbox] = []
+
+    def add(self, outbox: Outbox) -> None:
+        """Have an outbox send when the loop turns."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self.send)
+        self._waiting.append(outbox)
+
+    def send(self) -> None:
+        """Have them send now."""
+        waiting, self._waiting = self._waiting, []
+        for outbox in waiting:
+            try:
+                outbox.turn_over()
+            except Exception as error:
+                # Our own bug; it must not cost other agents what they are told.
+                fault = {"message": "messages were not sent", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(fault)
+
+
 class Outbox:
     """Messages to one agent, in order; those of one turn of the loop leave together. `slow` is
     called when it does not read them, `broken` when its socket is gone."""
@@ -32,6 +59,7 @@ class Outbox:
         "_begun",
         "_broken",
         "_flusher",
+        "_outgoing",
         "_overdue",
         "_slow",
         "_socket",
@@ -39,8 +67,15 @@ class Outbox:
         "flushing",
     )
 
-    def __init__(self, wire: Socket, slow: Callable[[], None], broken: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        wire: Socket,
+        outgoing: Outgoing,
+        slow: Callable[[], None],
+        broken: Callable[[], None],
+    ) -> None:
         self._socket = wire
+        self._outgoing = outgoing
         self._slow = slow
         self._broken = broken
         self._waiting: deque[ToAgent] | None = None
@@ -69,9 +104,10 @@ class Outbox:
             self._slow()
         elif not self.flushing:
             self.flushing = True
-            asyncio.get_running_loop().call_soon(self._turn_over)
+            self._outgoing.add(self)
 
-    def _turn_over(self) -> None:
+    def turn_over(self) -> None:
+        """Send everything that waits, now or when there is room."""
         if not self.flush():
             self._flusher = asyncio.ensure_future(self.drain())
 

@@ -49,9 +49,10 @@ class Recorder(Protocol):
         change: Change,
         now: float,
         early: Callable[[Outcome], None] | None = None,
+        heard: Callable[[asyncio.Future[Outcome]], None] | None = None,
     ) -> asyncio.Future[Outcome]:
         """Have a change that an agent reports committed. Stale, StoreUnavailable. `early` may hear
-        of it before that, once all that it rests on is stored."""
+        of it before that, once all that it rests on is stored; `heard` when it is done."""
 
 
 class ArtifactRows(Protocol):

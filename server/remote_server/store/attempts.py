@@ -146,12 +146,14 @@ class Attempts(Repository):
         change: Change,
         now: float,
         early: Callable[[Outcome], None] | None = None,
+        heard: Callable[[asyncio.Future[Outcome]], None] | None = None,
     ) -> asyncio.Future[Outcome]:
         """Commit what an agent reports about an attempt; what is known already changes nothing.
         The report is in its place among others when this returns, not when it is awaited.
 
         `early` may hear of it before the commit, which may fail then: once that which gave the
-        attempt to the agent will not be lost.
+        attempt to the agent will not be lost. `heard` hears what came of it before others who wait
+        for the same commit.
 
         Stale when the agent does not hold the attempt.
         """
@@ -161,7 +163,11 @@ class Attempts(Repository):
         started = isinstance(change, Running)
         urgency = _URGENCIES.get(type(change), Urgency.COMMIT) if early is None else Urgency.BASE
         return self._database.write(
-            Reported(agent, change, now), relaxed=started, urgency=urgency, written=early
+            Reported(agent, change, now),
+            relaxed=started,
+            urgency=urgency,
+            written=early,
+            heard=heard,
         )
 
     async def lose(

@@ -128,12 +128,7 @@ class Batch:
         """Let those who wish hear of their results before the commit; whether there were any."""
         untold, self._untold = self._untold, []
         for tell, result in untold:
-            try:
-                tell(result)
-            except Exception as error:
-                # Our own bug; it must not cost others their commit.
-                fault = {"message": "a result was not heard of", "exception": error}
-                asyncio.get_running_loop().call_exception_handler(fault)
+            _tell(tell, result)
         return bool(untold)
 
     def _run(self, writes: Sequence[Write], ends: float) -> Sequence[Write]:
@@ -211,14 +206,31 @@ def _finish(transaction: Transaction, wall: Callable[[], float]) -> None:
         extend(transaction, wall())
 
 
-def settle(batch: Batch) -> None:
-    """Tell everybody who waits what came of it. In the event loop."""
+def settle(batch: Batch, *, first: bool = False) -> None:
+    """Tell everybody who waits what came of it; `first`: those alone who wish to hear before others
+    (`hear`). In the event loop."""
     for write, result in batch.done:
-        if not write.future.done():
+        if not write.future.done() and (write.heard is not None or not first):
             write.future.set_result(result)
     for write, error in batch.failed:
-        if not write.future.done():
+        if not write.future.done() and (write.heard is not None or not first):
             write.future.set_exception(error)
+
+
+def hear(writes: Iterable[Write]) -> None:
+    """Let those hear what came of theirs who wish to be the first. In the event loop."""
+    for write in writes:
+        if write.heard is not None:
+            _tell(write.heard, write.future)
+
+
+def _tell(hearer: Callable[[Any], None], what: Any) -> None:
+    try:
+        hearer(what)
+    except Exception as error:
+        # Our own bug; it must not cost others their commit, or what they wait for.
+        fault = {"message": "a result was not heard of", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(fault)
 
 
 def refuse(futures: Iterable[asyncio.Future[Any]], error: Exception) -> None:

@@ -254,6 +254,8 @@ class Write(NamedTuple):
     urgency: Urgency = Urgency.COMMIT
     written: Callable[[Any], None] | None = None
     """Hears of the result before the commit."""
+    heard: Callable[[asyncio.Future[Any]], None] | None = None
+    """Hears what came of it before others who wait for their futures."""
 
 
 class Listeners:
@@ -261,6 +263,7 @@ class Listeners:
 
     def __init__(self) -> None:
         self._commits: list[Callable[[ChangeSet], None]] = []
+        self._told: list[Callable[[], None]] = []
         self._failures: list[Callable[[], None]] = []
         self._reconnects: list[Callable[[], None]] = []
         self._losses: list[Callable[[Exception], None]] = []
@@ -268,6 +271,11 @@ class Listeners:
     def on_commit(self, listener: Callable[[ChangeSet], None]) -> None:
         """Call `listener` after each commit that changed something worth telling."""
         self._commits.append(listener)
+
+    def on_told(self, listener: Callable[[], None]) -> None:
+        """Call `listener` once those were told of results who wish to be the first (`written`,
+        `heard`), before the loop is held, or others go on."""
+        self._told.append(listener)
 
     def on_failure(self, listener: Callable[[], None]) -> None:
         """Call `listener` when a commit failed: what it wrote may or may not be there."""
@@ -286,6 +294,11 @@ class Listeners:
         """A commit is done."""
         for listener in self._commits:
             listener(changes)
+
+    def told(self) -> None:
+        """Those who wish to be the first were told of results."""
+        for listener in self._told:
+            listener()
 
     def failed(self) -> None:
         """A commit failed."""
@@ -316,6 +329,7 @@ class Database(Protocol):
         relaxed: bool = False,
         urgency: Urgency = Urgency.COMMIT,
         written: Callable[[T], None] | None = None,
+        heard: Callable[[asyncio.Future[T]], None] | None = None,
     ) -> asyncio.Future[T]:
         """Run `operation` in a transaction, perhaps together with others.
 
@@ -325,6 +339,9 @@ class Database(Protocol):
         `written`: called in the event loop with the result before the commit, by a database whose
         commit holds the loop. What it does must be harmless when the commit fails, or the program
         dies before it. What the future has then is true: the operation may have run again.
+        `heard`: called in the event loop with the future when it is done, before those go on who
+        wait for others of the transaction where the commit holds the loop. It must not be
+        cancelled.
         """
 
     async def read(

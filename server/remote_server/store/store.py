@@ -129,6 +129,11 @@ class Store(
         """Call `listener` after each commit that changed something others may wait for."""
         self._database.listeners.on_commit(listener)
 
+    def on_told(self, listener: Callable[[], None]) -> None:
+        """Call `listener` once those were told of results who wish to be the first: what they send
+        because of it may leave at once."""
+        self._database.listeners.on_told(listener)
+
     def on_arrival(self, listener: Listener) -> None:
         """Call `listener` when jobs are about to be stored, few at a time: they may be assigned
         already."""

@@ -82,7 +82,9 @@ async def test_an_offer_is_with_its_agent_before_its_commit(place: LiveHub) -> N
         def look() -> None:
             if not seen:
                 seen.append(arrived(agent))
+                agent.go_on_reading()
 
+        agent.stop_reading()
         with Commits(place, look):
             job = await place.submit()
             key = await agent.start()

@@ -15,7 +15,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import encode, messages_of
 from remote_protocol.errors import CloseCode
 from remote_server.hub import outbox
-from remote_server.hub.outbox import Outbox
+from remote_server.hub.outbox import Outbox, Outgoing
 from tests.support.fake_agent import DEADLINE
 from tests.support.live_hub import LiveHub, until
 
@@ -93,7 +93,7 @@ class ReadySocket(SlowSocket):
 
 async def test_what_is_said_in_a_turn_leaves_as_one_frame() -> None:
     wire = ReadySocket()
-    box = Outbox(wire, lambda: None, lambda: None)
+    box = Outbox(wire, Outgoing(), lambda: None, lambda: None)
     told = [m.Settled(attempt=AttemptId("0" * 26, number)) for number in range(1, 4)]
     for message in told:
         box.put(message)
@@ -106,10 +106,49 @@ async def test_what_is_said_in_a_turn_leaves_as_one_frame() -> None:
     assert wire.sent == 0
 
 
+async def test_all_that_waits_leaves_when_somebody_asks() -> None:
+    outgoing = Outgoing()
+    wires = [ReadySocket(), ReadySocket()]
+    first, second = (Outbox(wire, outgoing, lambda: None, lambda: None) for wire in wires)
+    told = [m.Settled(attempt=AttemptId("0" * 26, number)) for number in range(1, 4)]
+    first.put(told[0])
+    first.put(told[1])
+    second.put(told[0])
+    outgoing.send()
+    both = [messages_of(wire.frames[0]) for wire in wires]
+    assert both == [[encode(it) for it in told[:2]], [encode(told[0])]]
+    # What comes later in the turn leaves with its end, and nothing twice.
+    first.put(told[2])
+    assert len(wires[0].frames) == 1
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert wires[0].frames[1:] == [encode(told[2])] and len(wires[1].frames) == 1
+
+
+async def test_an_outbox_that_fails_holds_up_no_other() -> None:
+    outgoing = Outgoing()
+    faults: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    wrong = ValueError("our own bug, for this test")
+
+    class BrokenSocket(ReadySocket):
+        def write_text(self, data: str) -> None:
+            raise wrong
+
+    wires = [BrokenSocket(), ReadySocket()]
+    for wire in wires:
+        box = Outbox(wire, outgoing, lambda: None, lambda: None)
+        box.put(m.Settled(attempt=AttemptId("0" * 26, 1)))
+    await asyncio.sleep(0)
+    assert faults == [wrong]
+    assert not wires[0].frames and len(wires[1].frames) == 1
+
+
 async def test_what_waits_for_room_is_not_overtaken() -> None:
     wire = SlowSocket()
     wire.gate.clear()
-    box = Outbox(wire, lambda: None, lambda: None)
+    box = Outbox(wire, Outgoing(), lambda: None, lambda: None)
     box.put(m.Resync())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -126,7 +165,7 @@ async def test_each_sending_has_the_whole_time(monkeypatch: pytest.MonkeyPatch) 
     slow: list[float] = []
     loop = asyncio.get_running_loop()
     wire = SlowSocket()
-    box = Outbox(wire, lambda: slow.append(loop.time()), lambda: None)
+    box = Outbox(wire, Outgoing(), lambda: slow.append(loop.time()), lambda: None)
     box.put(m.Resync())
     await until(lambda: wire.sent == 1 and not box.flushing)
     await asyncio.sleep(0.2)
@@ -144,7 +183,7 @@ async def test_sendings_in_time_are_not_slow(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(outbox, "SEND_TIMEOUT", 0.05)
     slow: list[None] = []
     wire = SlowSocket()
-    box = Outbox(wire, lambda: slow.append(None), lambda: None)
+    box = Outbox(wire, Outgoing(), lambda: slow.append(None), lambda: None)
     for count in range(1, 11):
         box.put(m.Resync())
         await until(lambda: not box.flushing)

@@ -377,3 +377,17 @@ async def test_an_end_that_comes_too_late_is_stale_in_a_batch(store: Store) -> N
     )
     assert [isinstance(result, Stale) for result in results] == [key == keys[3] for key in keys]
     assert sum((await store.counts()).values()) == 8
+
+
+async def test_who_wishes_hears_of_a_record_as_soon_as_it_is_done(store: Store) -> None:
+    from remote_server.domain.changes import Finished
+
+    key, lost = await running(store), await running(store)
+    await store.lose(lost, "gone", NOW)
+    heard: list[asyncio.Future[Any]] = []
+    futures = [
+        store.record("a", Finished(it, ended(it)), NOW, None, heard.append) for it in (key, lost)
+    ]
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    assert heard == futures
+    assert results[0] == futures[0].result() and isinstance(results[1], Stale)

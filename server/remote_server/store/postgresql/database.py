@@ -85,11 +85,14 @@ class PostgresDatabase:
         relaxed: bool = False,
         urgency: Urgency = Urgency.COMMIT,
         written: Callable[[T], None] | None = None,
+        heard: Callable[[asyncio.Future[T]], None] | None = None,
     ) -> asyncio.Future[T]:
         """Run `operation` in a transaction, together with what else waits: there is always
         something while the one before is being committed, so that nobody has to be patient. The
         commit does not hold the loop, so that nobody has to hear of a result before it, either."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if heard is not None:
+            future.add_done_callback(heard)
         if self._closed:
             future.set_exception(StoreUnavailable("the server is stopping"))
         elif not self._worker.put(_Writing(Write(operation, by, future, urgency), relaxed)):

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -25,7 +26,7 @@ from sqlalchemy import bindparam, column, literal_column, table, update
 
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import ServerError, StoreUnavailable
-from remote_server.store.batches import Batch, refuse, settle
+from remote_server.store.batches import Batch
 from remote_server.store.known_attempts import KnownAttempts
 from remote_server.store.meta import read_meta, remove_meta
 from remote_server.store.ports import (
@@ -37,6 +38,7 @@ from remote_server.store.ports import (
     Write,
 )
 from remote_server.store.sqlite import files
+from remote_server.store.sqlite.answers import ANSWER_TURNS, Answers
 from remote_server.store.sqlite.connection import connect, set_synced
 from remote_server.store.sqlite.transaction import (
     STATEMENTS,
@@ -93,6 +95,7 @@ class SqliteDatabase:
         self.path = path
         self._ports = ports
         self.listeners = Listeners()
+        self._answers = Answers(self.listeners, self._soon)
         self._unclean = unclean
         """Its last user did not close it."""
         self._durability = durability
@@ -123,13 +126,13 @@ class SqliteDatabase:
         relaxed: bool = False,
         urgency: Urgency = Urgency.COMMIT,
         written: Callable[[T], None] | None = None,
+        heard: Callable[[asyncio.Future[T]], None] | None = None,
     ) -> asyncio.Future[T]:
         """Run `operation` in this turn of the loop; without urgency: in the next turn that runs
-        others, or soon. What `written` has others do in the loop's next turn is done before the
-        commit holds the loop."""
+        others, or soon."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._pending.append(Write(operation, by, future, urgency, written))
+        self._pending.append(Write(operation, by, future, urgency, written, heard))
         self._relaxed = self._relaxed and relaxed
         if self._scheduled:
             return future
@@ -199,6 +202,7 @@ class SqliteDatabase:
             self._flush()
             self._commit()
         self._commit()
+        self._answers.settle()
         self._closed = True
         self._give_up()
 
@@ -262,12 +266,12 @@ class SqliteDatabase:
             known = () if self._batch is None else self._batch.writes
             self._fail([*known, *writes], error)
             return
-        told = batch.tell()
+        # What is sent because of it leaves before the commit holds the loop.
+        told = self._answers.before_commit(batch)
         if batch.may_wait and not left:
             self._wait()
         elif told:
-            # What others send because of it leaves before the commit holds the loop.
-            self._soon(self._commit)
+            self._commit_after(ANSWER_TURNS)
         else:
             self._commit()
         if left:
@@ -308,6 +312,15 @@ class SqliteDatabase:
             self._flush()
         self._commit()
 
+    def _commit_after(self, turns: int) -> None:
+        """Commit what is open after so many turns of the loop, with what has come until then."""
+        if turns:
+            self._soon(partial(self._commit_after, turns - 1))
+            return
+        if self._pending:
+            self._flush()
+        self._commit()
+
     def _soon(self, step: Callable[[], None]) -> None:
         (self._ports.later or asyncio.get_running_loop().call_soon)(step)
 
@@ -322,9 +335,7 @@ class SqliteDatabase:
             self._fail(batch.writes, error)
             return
         self._note_lasting(batch)
-        settle(batch)
-        if batch.changes:
-            self.listeners.published(batch.changes)
+        self._answers.committed(batch)
 
     def _note_lasting(self, batch: Batch) -> None:
         """A synced commit makes all last that was committed before, but only if it wrote itself."""
@@ -349,8 +360,7 @@ class SqliteDatabase:
         self._give_up()
         known = isinstance(error, StoreUnavailable)
         told = error if known else StoreUnavailable(f"{_UNUSABLE}: {error}; try again later")
-        refuse((write.future for write in writes), told)
-        self.listeners.failed()
+        self._answers.failed(writes, told)
         if not known:
             # Our own bug; nobody may wait for ever because of it.
             raise error
