@@ -45,7 +45,9 @@ class Answers:
         finally:
             settle(batch, first=True)
             self._tell_first(batch.writes)
-            self._settle_after(ANSWER_TURNS if batch.offers else 0)
+            # Where all ran again one by one, what was offered early is compared at once.
+            awaited = batch.offers and not batch.isolated
+            self._settle_after(ANSWER_TURNS if awaited else 0)
 
     def failed(self, writes: Sequence[Write], error: Exception) -> None:
         """Tell that nothing of it is stored, as far as anybody can say."""

@@ -268,7 +268,10 @@ class SqliteDatabase:
             return
         # What is sent because of it leaves before the commit holds the loop.
         told = self._answers.before_commit(batch)
-        if batch.may_wait and not left:
+        if left:
+            # There is more to do than there is time for: nobody is waited for.
+            self._commit()
+        elif batch.may_wait:
             self._wait()
         elif told:
             self._commit_after(ANSWER_TURNS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import StoreUnavailable
-from remote_server.store.ports import Urgency
+from remote_server.store.ports import OperationFault, Transaction, Urgency
 from remote_server.store.sqlite.answers import ANSWER_TURNS
-from remote_server.store.sqlite.database import SqliteDatabase
+from remote_server.store.sqlite.database import SqliteDatabase, SqlitePorts
 from tests.support.stored import NOW
 from tests.support.writes import names, offering, put, waiting
 
@@ -111,6 +112,43 @@ async def test_nobody_waits_longer_than_some_turns(path: Path) -> None:
         assert not future.done()
         await asyncio.sleep(0)
     assert future.done()
+    await database.close()
+
+
+async def test_nobody_is_waited_for_when_there_is_more_to_do_than_time(path: Path) -> None:
+    seconds = itertools.count()
+    database = SqliteDatabase(path, ports=SqlitePorts(clock=lambda: float(next(seconds))))
+    turns: list[int] = []
+    database.listeners.on_commit(lambda changes: turns.append(len(changes.jobs)))
+
+    def offering_one(job: str) -> Callable[[Transaction], None]:
+        def operation(tx: Transaction) -> None:
+            tx.note(job, NOW, "assigned")
+            tx.offers += 1
+
+        return operation
+
+    writes = [database.write(offering_one(job), written=lambda _: None) for job in "abc"]
+    for _ in writes:
+        await asyncio.sleep(0)
+    # The last one has nothing behind it, so that its agent may answer.
+    assert turns == [1, 1]
+    await asyncio.gather(*writes)
+    assert turns == [1, 1, 1]
+    await database.close()
+
+
+async def test_what_was_told_of_operations_that_ran_again_is_compared_at_once(path: Path) -> None:
+    database = SqliteDatabase(path)
+    told: list[None] = []
+    database.listeners.on_commit(lambda changes: told.append(None))
+    noted = database.write(lambda tx: tx.note("j", NOW, "queued"))
+    good, guilty = (database.write(put("twice")) for _ in range(2))
+    offered = database.write(offering("offered"), written=lambda _: None)
+    while not told:
+        await asyncio.sleep(0)
+    assert offered.result() == "offered" and noted.done() and good.done()
+    assert isinstance(guilty.exception(), OperationFault)
     await database.close()
 
 
