@@ -23,7 +23,9 @@ from remote_server.__main__ import main
 accepted, commit = Path(sys.argv.pop(1)), SqliteDatabase.commit
 
 def dying(database):
-    rows = database._connection.execute("SELECT job FROM attempts WHERE state = 'offered'")
+    # The agent may have accepted it already, in the same transaction.
+    given = "SELECT job FROM attempts WHERE state IN ('offered', 'accepted')"
+    rows = database._connection.execute(given)
     if row := rows.fetchone():
         end = time.monotonic() + 30
         while not (accepted / f"{row[0]}.1" / "attempt.jsonl").exists() and time.monotonic() < end:
