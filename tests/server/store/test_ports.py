@@ -1,11 +1,9 @@
-"""What a transaction collects beside its rows, and who hears of what."""
+"""What a transaction collects beside its rows."""
 
 from __future__ import annotations
 
 from remote_protocol.states import EndReason, JobState
-from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Principal
-from remote_server.store.ports import Listeners
 from tests.server.store.test_batches import FakeTransaction
 
 ALICE = Principal("01ARZ3NDEKTSV4RRFFQ69G5FAV", "alice")
@@ -39,17 +37,3 @@ def test_counts_follow_the_jobs() -> None:
     tx.moves("q", JobState.QUEUED, JobState.CANCELLED, EndReason.CANCELLED)
     assert tx.changes.end_counts == {("q", "expired"): 1, ("q", "cancelled"): 1}
     assert tx.changes.failures == {"q": 1}
-
-
-def test_everybody_hears_of_what_they_asked_for() -> None:
-    listeners, heard = Listeners(), list[object]()
-    listeners.on_commit(heard.append)
-    listeners.on_failure(lambda: heard.append("failed"))
-    listeners.on_reconnect(lambda: heard.append("back"))
-    listeners.on_loss(heard.append)
-    changes, error = ChangeSet(queued=True), RuntimeError()
-    listeners.published(changes)
-    listeners.failed()
-    listeners.reconnected()
-    listeners.lost(error)
-    assert heard == [changes, "failed", "back", error]

@@ -19,9 +19,9 @@ import structlog
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import ServerError, StoreOverloaded, StoreUnavailable
 from remote_server.store.batches import Batch, refuse, settle
+from remote_server.store.listeners import Listeners
 from remote_server.store.ports import (
     Durability,
-    Listeners,
     Reader,
     Transaction,
     Urgency,

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Final
 
 from remote_server.store.batches import Batch, hear, refuse, settle
-from remote_server.store.ports import Listeners, Write
+from remote_server.store.listeners import Listeners
+from remote_server.store.ports import Write
 
 ANSWER_TURNS: Final = 3
 """Turns of the loop in which agents may answer offers: before the commit, which holds the loop, and

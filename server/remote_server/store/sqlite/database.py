@@ -28,10 +28,10 @@ from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import ServerError, StoreUnavailable
 from remote_server.store.batches import Batch
 from remote_server.store.known_attempts import KnownAttempts
+from remote_server.store.listeners import Listeners
 from remote_server.store.meta import read_meta, remove_meta
 from remote_server.store.ports import (
     Durability,
-    Listeners,
     Reader,
     Transaction,
     Urgency,

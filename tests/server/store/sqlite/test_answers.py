@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import StoreUnavailable
 from remote_server.store.ports import OperationFault, Transaction, Urgency
 from remote_server.store.sqlite.answers import ANSWER_TURNS
@@ -22,6 +21,14 @@ def in_turns(turns: int, act: Callable[[], object]) -> None:
     """Do something after so many turns of the loop, as a link does that hears of an answer."""
     loop = asyncio.get_running_loop()
     loop.call_soon(in_turns, turns - 1, act) if turns else act()
+
+
+async def told_first(database: SqliteDatabase) -> None:
+    """Wait until agents were told of the next results."""
+    told = asyncio.Event()
+    database.listeners.on_told(told.set)
+    while not told.is_set():
+        await asyncio.sleep(0)
 
 
 async def test_what_is_answered_at_once_shares_the_commit(
@@ -87,10 +94,7 @@ async def test_others_go_on_in_the_order_of_their_calls(path: Path) -> None:
     said: list[str] = []
     first = database.write(offering("first"))
     first.add_done_callback(lambda _: said.append("first"))
-    changes: list[ChangeSet] = []
-    database.listeners.on_told(lambda: changes.append(ChangeSet()))
-    while not changes:
-        await asyncio.sleep(0)
+    await told_first(database)
     assert not first.done()
     second = database.write(put("second"))
     second.add_done_callback(lambda _: said.append("second"))
@@ -103,11 +107,8 @@ async def test_others_go_on_in_the_order_of_their_calls(path: Path) -> None:
 
 async def test_nobody_waits_longer_than_some_turns(path: Path) -> None:
     database = SqliteDatabase(path)
-    told: list[None] = []
-    database.listeners.on_told(lambda: told.append(None))
     future = database.write(offering("assigned"))
-    while not told:
-        await asyncio.sleep(0)
+    await told_first(database)
     for _ in range(ANSWER_TURNS):
         assert not future.done()
         await asyncio.sleep(0)
@@ -140,13 +141,10 @@ async def test_nobody_is_waited_for_when_there_is_more_to_do_than_time(path: Pat
 
 async def test_what_was_told_of_operations_that_ran_again_is_compared_at_once(path: Path) -> None:
     database = SqliteDatabase(path)
-    told: list[None] = []
-    database.listeners.on_commit(lambda changes: told.append(None))
     noted = database.write(lambda tx: tx.note("j", NOW, "queued"))
     good, guilty = (database.write(put("twice")) for _ in range(2))
     offered = database.write(offering("offered"), written=lambda _: None)
-    while not told:
-        await asyncio.sleep(0)
+    await told_first(database)
     assert offered.result() == "offered" and noted.done() and good.done()
     assert isinstance(guilty.exception(), OperationFault)
     await database.close()
@@ -157,11 +155,8 @@ async def test_what_is_committed_is_told_so_whatever_comes_next(
     path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
     database = SqliteDatabase(path)
-    told: list[None] = []
-    database.listeners.on_told(lambda: told.append(None))
     stored = database.write(offering("stored"))
-    while not told:
-        await asyncio.sleep(0)
+    await told_first(database)
     assert not stored.done()
     if ends == "failed":
 
