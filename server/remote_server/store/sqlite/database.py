@@ -269,7 +269,13 @@ class SqliteDatabase:
         # What is sent because of it leaves before the commit holds the loop.
         told = self._answers.before_commit(batch)
         if left:
-            # There is more to do than there is time for: nobody is waited for.
+            # There is more to do than there is time for: nobody is waited for, and the rest has its
+            # turn whatever becomes of the commit.
+            self._pending = [*left, *self._pending]
+            self._relaxed = self._relaxed and relaxed
+            if not self._scheduled:
+                self._scheduled = True
+                self._soon(self._flush)
             self._commit()
         elif batch.may_wait:
             self._wait()
@@ -277,12 +283,6 @@ class SqliteDatabase:
             self._commit_after(ANSWER_TURNS)
         else:
             self._commit()
-        if left:
-            self._pending = [*left, *self._pending]
-            self._relaxed = self._relaxed and relaxed
-            if not self._scheduled:
-                self._scheduled = True
-                self._soon(self._flush)
 
     def _open_batch(self, synced: bool) -> Batch:
         """The open transaction, or one that is begun."""
